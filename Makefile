@@ -1,0 +1,72 @@
+# Everything a person or CI runs. `make` alone lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# A Rust installed a moment ago may not be on PATH yet.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+# What `make demo` passes on: ONCE=1, USERS=, GROUPS=; ARGS= for anything else.
+DEMO_ARGS = $(if $(filter-out 0,$(ONCE)),--once) $(if $(USERS),--users $(USERS)) $(if $(GROUPS),--groups $(GROUPS)) $(ARGS)
+
+##@ Use
+
+# The dev profile: it is built in a fraction of the time, its hot dependencies are optimised (Cargo.toml), and `make
+# test` can use the same build.
+.PHONY: demo
+demo: deps-run ## Start everything against a simulated tenant (ONCE=1: exit after the summary; USERS=, GROUPS=: its size)
+	cargo run --locked -p cadastre -- demo $(DEMO_ARGS)
+
+.PHONY: up
+up: deps-run ## Start everything for real use (with DATABASE_URL: on your server, else on its own; ARGS=: its options)
+	cargo run --locked --release -p cadastre -- up $(ARGS)
+
+##@ Check
+
+.PHONY: test
+test: deps ## What CI runs: format, lints, dependency rules, all tests
+	scripts/test.sh
+
+.PHONY: test-full
+test-full: deps ## The same with many more generated cases per property (CASES=)
+	PROPTEST_CASES=$(or $(CASES),4096) scripts/test.sh
+
+.PHONY: bench
+bench: ## Crawl a large simulated tenant and print time, requests and memory (USERS=, GROUPS=; see docs/performance.md)
+	@scripts/deps.sh compiler postgres curl
+	cargo build --locked --release -p cadastre -p crawler-entra -p graph-sim
+	$(if $(USERS),USERS=$(USERS)) $(if $(GROUPS),GROUPS_COUNT=$(GROUPS)) scripts/bench.sh
+
+.PHONY: lint
+lint: ## Formatting and lints only
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: deny
+deny: deps ## Licences, bans and sources of the dependencies
+	scripts/deny.sh check licenses bans sources
+
+.PHONY: advisories
+advisories: deps ## Known vulnerabilities in the dependencies (needs the network)
+	scripts/deny.sh check advisories
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+##@ Machine
+
+.PHONY: deps
+deps: ## Install what is missing to build and test (CADASTRE_NO_INSTALL=1: only say what is missing)
+	@scripts/deps.sh compiler postgres curl cargo-deny
+
+# What running needs; the tools of the checks are not among it.
+.PHONY: deps-run
+deps-run:
+	@scripts/deps.sh compiler postgres
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

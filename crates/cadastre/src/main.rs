@@ -1,0 +1,7 @@
+//! The `cadastre` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cadastre::cli::main()
+}

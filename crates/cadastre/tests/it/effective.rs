@@ -1,0 +1,183 @@
+//! Who holds what in effect, worked out from the ground truth by walking, against what the register's views say.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use contract::RunOutcome;
+use graph_sim::{GroupAccess, MemberKind, SimOptions, TenantSpec, Truth};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::register::{Register, seed};
+
+/// Resource, principal, type, scope, and the group that holds it (none when the principal does).
+type Access = (Uuid, Uuid, String, String, Uuid);
+
+/// A group that somebody is in, and whether something on the way there must be activated first.
+type Membership = (Uuid, bool);
+
+/// Every group of every user and service principal, however deep.
+fn memberships(truth: &Truth) -> HashMap<Uuid, HashSet<Membership>> {
+    let mut ways: HashMap<Uuid, Vec<Membership>> = HashMap::new();
+    for link in &truth.members {
+        let groups = ways.entry(link.member_id).or_default();
+        groups.push((link.group_id, false));
+    }
+    let eligible = truth.group_eligibilities.iter();
+    for held in eligible.filter(|held| held.access == GroupAccess::Member) {
+        let groups = ways.entry(held.principal_id).or_default();
+        groups.push((held.group_id, true));
+    }
+    let users = truth.users.iter().map(|user| user.id);
+    let principals = users.chain(truth.service_principals.iter().map(|one| one.id));
+    let walk = |id: Uuid| {
+        let mut found = HashSet::new();
+        let mut open = vec![(id, false)];
+        while let Some((at, is_eligible)) = open.pop() {
+            for (group, needs_activation) in ways.get(&at).into_iter().flatten() {
+                let next = (*group, is_eligible || *needs_activation);
+                if found.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        (id, found)
+    };
+    principals.map(walk).collect()
+}
+
+/// Every assignment, with what its holder is.
+fn assignments(truth: &Truth) -> Vec<(Uuid, (Uuid, MemberKind), &'static str, String)> {
+    let mut all = Vec::new();
+    let root = || "/".to_owned();
+    for (links, kind) in [(&truth.members, "Direct"), (&truth.owners, "Owner")] {
+        let rows = links.iter().map(|link| {
+            let holder = (link.member_id, link.member_kind);
+            (link.group_id, holder, kind, root())
+        });
+        all.extend(rows);
+    }
+    for held in &truth.role_assignments {
+        let holder = (held.principal_id, held.principal_kind);
+        let scope = held.directory_scope_id.clone();
+        all.push((held.role_definition_id, holder, "Direct", scope));
+    }
+    for held in &truth.role_eligibilities {
+        let holder = (held.principal_id, held.principal_kind);
+        let scope = held.directory_scope_id.clone();
+        all.push((held.role_definition_id, holder, "Eligible", scope));
+    }
+    for held in &truth.group_eligibilities {
+        let scope = match held.access {
+            GroupAccess::Member => root(),
+            GroupAccess::Owner => "/owner".to_owned(),
+        };
+        let holder = (held.principal_id, held.principal_kind);
+        all.push((held.group_id, holder, "Eligible", scope));
+    }
+    all
+}
+
+/// What `docs/sql-views.md` promises of `effective_access`.
+fn expected(truth: &Truth) -> BTreeSet<Access> {
+    let mut members: HashMap<Uuid, Vec<(Uuid, bool)>> = HashMap::new();
+    for (principal, groups) in memberships(truth) {
+        for (group, is_eligible) in groups {
+            let members = members.entry(group).or_default();
+            members.push((principal, is_eligible));
+        }
+    }
+    let mut all = BTreeSet::new();
+    for (resource, (holder, kind), assignment_type, scope) in assignments(truth) {
+        if kind != MemberKind::Group {
+            all.insert((resource, holder, assignment_type.into(), scope, Uuid::nil()));
+            continue;
+        }
+        for (principal, is_eligible) in members.get(&holder).into_iter().flatten() {
+            let (assignment_type, scope) = match (is_eligible, assignment_type) {
+                (false, kind) => (kind, scope.clone()),
+                (true, "Owner") => ("Eligible", "/owner".to_owned()),
+                (true, _) => ("Eligible", scope.clone()),
+            };
+            all.insert((resource, *principal, assignment_type.into(), scope, holder));
+        }
+    }
+    all
+}
+
+#[derive(Deserialize)]
+struct Views {
+    views: Vec<View>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct View {
+    is_stale: bool,
+    is_running: bool,
+}
+
+async fn wait_for_views(register: &Register) {
+    for _ in 0..600 {
+        let status: Views = register.get("/api/ingest/refresh-views").await;
+        let is_fresh = |view: &View| !view.is_stale && !view.is_running;
+        if status.views.iter().all(is_fresh) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the views did not catch up in a minute");
+}
+
+async fn assert_effective_access(register: &Register) {
+    wait_for_views(register).await;
+    let found: Vec<Access> = sqlx::query_as(
+        "select resource_id, principal_id, assignment_type, role_scope, via_group_id from effective_access",
+    )
+    .fetch_all(&register.pool)
+    .await
+    .expect("rows");
+    let count = found.len();
+    let found = BTreeSet::from_iter(found);
+    assert_eq!(count, found.len(), "each way once");
+    let expected = expected(&register.simulator.truth());
+    let missing: Vec<&Access> = expected.difference(&found).take(5).collect();
+    let invented: Vec<&Access> = found.difference(&expected).take(5).collect();
+    assert!(
+        missing.is_empty() && invented.is_empty(),
+        "missing {missing:#?}\ninvented {invented:#?}"
+    );
+    for kind in ["Direct", "Owner", "Eligible"] {
+        let is_passed_on = |access: &&Access| access.2 == kind && !access.4.is_nil();
+        assert!(
+            found.iter().any(|access| is_passed_on(&access)),
+            "{kind} through a group"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn effective_access_is_what_walking_through_the_groups_finds() {
+    let seed = seed();
+    let spec = TenantSpec::new(seed, 300, 80, 60);
+    let register = Register::start(&spec, SimOptions::default()).await;
+    // Groups as owners, and eligible for a role: each kind of assignment is passed on by some group.
+    register.simulator.with_tenant(|tenant| {
+        let groups: Vec<Uuid> = tenant.groups.keys().copied().collect();
+        tenant.add_owner(groups[20], groups[21]);
+        let mut held = tenant.role_eligibilities.values_mut();
+        let held = held.next().expect("an eligibility");
+        (held.principal_id, held.principal_kind) = (groups[22], MemberKind::Group);
+    });
+    let report = register.crawl().await;
+    assert_eq!(report.outcome, RunOutcome::Complete, "{report:#?}");
+    assert_effective_access(&register).await;
+
+    register.simulator.change(seed, 0.05);
+    register.crawl().await;
+    register.approve_all().await;
+    register.assert_equals_truth().await;
+    assert_effective_access(&register).await;
+}

@@ -1,0 +1,16 @@
+//! The whole product, end to end: a simulated tenant, the crawler, the server, PostgreSQL, and the commands people run.
+
+mod command;
+mod days;
+mod demo;
+mod dependency_rules;
+mod effective;
+mod empty;
+mod faults;
+mod interrupted;
+mod life;
+mod oracle;
+mod partial;
+mod register;
+mod rows;
+mod truth;

@@ -1,0 +1,93 @@
+//! What the register must hold for a tenant, told from the ground truth alone.
+//!
+//! Written from `docs/entra-mapping.md`, without a line of the crawler's mapping: where both are wrong in the same way, a
+//! person was wrong twice.
+
+mod assignments;
+mod objects;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use graph_sim::Truth;
+use serde_json::{Map, Value};
+
+use self::{
+    assignments::{Holders, group_eligibility, role_assignment, role_eligibility},
+    objects::{group, role, service_principal, user},
+};
+
+/// A row: its columns by name, without those that every table has.
+pub type Row = Map<String, Value>;
+/// Rows by table and key; the key is written as the register's history writes it.
+pub type Rows = BTreeMap<(&'static str, String), Row>;
+
+/// The tables that a crawl of Entra fills, with the entity's name on the wire and the key columns.
+pub const TABLES: [(&str, &str, &[&str]); 3] = [
+    ("principals", "principals", &["id"]),
+    ("resources", "resources", &["id"]),
+    (
+        "resource_assignments",
+        "resource-assignments",
+        &[
+            "resource_id",
+            "principal_id",
+            "assignment_type",
+            "role_scope",
+        ],
+    ),
+];
+
+/// A moment as the columns of the register hold it: cut to microseconds.
+pub fn moment(at: DateTime<Utc>) -> Value {
+    let cut = DateTime::from_timestamp_micros(at.timestamp_micros()).expect("a moment of now");
+    cut.to_rfc3339_opts(SecondsFormat::Micros, true).into()
+}
+
+/// The key of a row.
+pub fn key_of(columns: &[&str], row: &Row) -> String {
+    let parts: Vec<&str> = columns
+        .iter()
+        .map(|column| row[*column].as_str().expect("a key is text"))
+        .collect();
+    parts.join("|")
+}
+
+/// Every row that a complete crawl leaves.
+pub fn expected(truth: &Truth) -> Rows {
+    let mut rows = Rows::new();
+    let mut add = |table: usize, row: Row| {
+        let (name, _, key) = TABLES[table];
+        // The last of several with the same key wins.
+        rows.insert((name, key_of(key, &row)), row);
+    };
+    truth.users.iter().for_each(|one| add(0, user(one)));
+    let principals = truth.service_principals.iter();
+    principals.for_each(|one| add(0, service_principal(one)));
+    truth.groups.iter().for_each(|one| add(1, group(one)));
+    truth.roles.iter().for_each(|one| add(1, role(one)));
+
+    let holders = Holders::new(truth);
+    for (links, assignment_type) in [(&truth.members, "Direct"), (&truth.owners, "Owner")] {
+        for link in links {
+            let holder = (link.member_id, link.member_kind);
+            let ends = (link.group_id, "EntraGroup", "/");
+            add(2, holders.assignment(ends, holder, assignment_type));
+        }
+    }
+    let roles = truth.role_assignments.iter();
+    roles.for_each(|one| add(2, role_assignment(&holders, one)));
+    let eligible = truth.role_eligibilities.iter();
+    eligible.for_each(|one| add(2, role_eligibility(&holders, one)));
+    // Which of several time windows a row shows is promised nowhere. As it is: the last of a role's, the first of a group's.
+    let eligible = truth.group_eligibilities.iter().rev();
+    eligible.for_each(|one| add(2, group_eligibility(&holders, one)));
+    rows
+}
+
+fn row(value: Value) -> Row {
+    match value {
+        Value::Object(row) => row,
+        _ => unreachable!("rows are written as objects"),
+    }
+}

@@ -1,0 +1,118 @@
+//! API keys, as the API shows them. The key itself is shown once, on creation.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
+
+use crate::SystemId;
+
+/// What a key may do.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Permission {
+    /// Post records, sessions, run reports.
+    Ingest,
+    /// Claim and report jobs.
+    Jobs,
+    /// Read the register.
+    Read,
+    /// Manage keys, decide held removals.
+    Admin,
+    /// Provision by SCIM.
+    Scim,
+}
+
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 5] = [
+        Self::Ingest,
+        Self::Jobs,
+        Self::Read,
+        Self::Admin,
+        Self::Scim,
+    ];
+
+    /// The name on the wire.
+    pub const fn wire_name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Jobs => "jobs",
+            Self::Read => "read",
+            Self::Admin => "admin",
+            Self::Scim => "scim",
+        }
+    }
+}
+
+/// Body of `POST /api/admin/keys`.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateKey {
+    /// What the key is for, in people's words.
+    #[schemars(length(min = 1, max = 200))]
+    pub name: String,
+    /// What it may do.
+    pub permissions: Vec<Permission>,
+    /// The systems it may touch; all of the workspace when absent.
+    pub system_ids: Option<Vec<SystemId>>,
+    /// When it stops working; 90 days from now when absent.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Answer to creating or rotating a key: the only time that the key is shown.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedKey {
+    /// The whole key, `fgc_…`.
+    pub key: String,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub info: KeyInfo,
+}
+
+impl std::fmt::Debug for CreatedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreatedKey")
+            .field("key", &"[REDACTED]")
+            .field("info", &self.info)
+            .finish()
+    }
+}
+
+/// A key without its secret.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyInfo {
+    /// The unsecret part of the key.
+    pub key_id: String,
+    /// What the key is for.
+    pub name: String,
+    /// What it may do.
+    pub permissions: Vec<Permission>,
+    /// The systems it may touch; absent for all of the workspace.
+    pub system_ids: Option<Vec<SystemId>>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it stops working.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// Answer of `GET /api/crawlers/whoami`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WhoAmI {
+    /// The key in use.
+    #[serde(flatten)]
+    pub key: KeyInfo,
+    /// The server's version.
+    pub server_version: String,
+}

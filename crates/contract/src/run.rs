@@ -1,0 +1,143 @@
+//! The report of a crawl: what was read, what was not, and why.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
+use uuid::Uuid;
+
+use crate::{Held, SyncMode, SystemId};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// Everything that was asked for was read and landed.
+    Complete,
+    /// Something could not be read; what it concerns was left as it was.
+    Partial,
+    /// Everything was read; removals wait for a person.
+    Held,
+    /// Nothing useful could be read, or the register could not be reached.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+/// How the reading of a collection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CollectionStatus {
+    /// Read to the end.
+    Complete,
+    /// Some parents (groups) could not be read; the others were.
+    Partial,
+    /// The application lacks a permission.
+    Forbidden,
+    /// The tenant lacks a licence.
+    Unlicensed,
+    /// This cloud or tenant does not have it.
+    Unavailable,
+    /// It was not asked for.
+    Skipped,
+    /// It could not be read to the end.
+    Failed,
+}
+
+/// One object or collection that could not be read.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// The object's id in the source.
+    pub id: Option<Uuid>,
+    /// Its name.
+    pub display_name: Option<String>,
+    /// What happened, with the source's error code.
+    pub reason: String,
+}
+
+/// What became of one collection.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CollectionReport {
+    /// The collection, such as `users` or `group members`.
+    pub collection: String,
+    /// How the reading ended.
+    pub status: CollectionStatus,
+    /// Records that were read from the source.
+    pub read: u64,
+    /// Rows that are new.
+    pub inserted: u64,
+    /// Rows that changed.
+    pub updated: u64,
+    /// Rows that were as read already.
+    pub unchanged: u64,
+    /// Rows that were removed.
+    pub deleted: u64,
+    /// Records that the register refused.
+    pub rejected: u64,
+    /// Removals that wait for a person.
+    pub held: Option<Held>,
+    /// Requests to the source, a batch's parts counted each.
+    pub requests: u64,
+    /// Parents (groups) that could not be read; `failures` names the first hundred.
+    pub failed_parents: u64,
+    /// What could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+    /// The permission to grant, when one is missing.
+    pub missing_permission: Option<String>,
+    /// Anything else worth saying.
+    pub message: Option<String>,
+    /// Time from the first request to the last answer, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// What a run cost the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// HTTP calls.
+    pub http_calls: u64,
+    /// Requests as the source counts them: a batch's parts each.
+    pub requests: u64,
+    /// Resource units as the source reported them.
+    pub resource_units: u64,
+    /// Answers that told us to slow down.
+    pub throttled: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// Time spent waiting because the source asked for it, in milliseconds, summed over lanes.
+    pub waited_ms: u64,
+    /// Bytes of answer bodies.
+    pub received_bytes: u64,
+}
+
+/// The report of a run: body of `POST /api/ingest/sync-log`.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunReport {
+    /// The run.
+    pub run_id: Uuid,
+    /// The system that was read; absent when the run failed before it was known.
+    pub system_id: Option<SystemId>,
+    /// The crawler and its version, such as `crawler-entra 0.1.0`.
+    pub crawler: String,
+    /// How it was read.
+    pub mode: SyncMode,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// One sentence when the outcome is not `complete`.
+    pub message: Option<String>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// What became of each collection.
+    pub collections: Vec<CollectionReport>,
+    /// What it cost.
+    pub traffic: Traffic,
+}

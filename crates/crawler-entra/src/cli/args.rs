@@ -1,0 +1,202 @@
+//! The flags. The documented names of older crawlers, in kebab case, and ours.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, ValueEnum};
+use secrecy::SecretString;
+use url::Url;
+
+use super::display::ProgressForm;
+use crate::{Overrides, config::SyncSection};
+
+/// The client secret has no flag: a command line is visible to every user of the machine.
+const CLIENT_SECRET_VARIABLE: &str = "CADASTRE_GRAPH_CLIENT_SECRET";
+
+/// Reads Microsoft Entra ID through Microsoft Graph into the register.
+#[derive(Parser)]
+#[command(
+    name = "crawler-entra",
+    version,
+    after_help = "Environment: CADASTRE_GRAPH_CLIENT_SECRET is the application's secret, instead of Graph.ClientSecret in the file.\nExit codes: 0 complete, 1 failed or cancelled, 2 wrong usage, 3 partial or held."
+)]
+pub(super) struct Args {
+    /// The ingest API's address, with or without /api
+    #[arg(long, env = "CADASTRE_API_BASE_URL", value_name = "URL")]
+    pub api_base_url: Option<Url>,
+
+    /// The API key (fgc_…); better given in the environment, where other users of the machine do not see it
+    #[arg(
+        long,
+        env = "CADASTRE_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
+    pub api_key: Option<SecretString>,
+
+    /// JSON file with Graph.{TenantId, ClientId, ClientSecret}; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+
+    /// Users and guests [default: true]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub sync_principals: Option<bool>,
+
+    /// Service principals, managed identities and agents [default: false]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub sync_service_principals: Option<bool>,
+
+    /// Groups and directory roles [default: true]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub sync_resources: Option<bool>,
+
+    /// Group members and owners, role assignments [default: true]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub sync_assignments: Option<bool>,
+
+    /// Entitlement management and access reviews; not part of this version, reported as skipped [default: true]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub sync_governance: Option<bool>,
+
+    /// Departments and administrative units; not part of this version, reported as skipped [default: true]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub sync_contexts: Option<bool>,
+
+    /// PIM eligibility for directory roles and groups [default: false]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub sync_pim: Option<bool>,
+
+    /// Refresh the register's views at the end [default: true]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub refresh_views: Option<bool>,
+
+    /// Further user properties to read, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub custom_user_attributes: Option<Vec<String>>,
+
+    /// Further group properties to read, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub custom_group_attributes: Option<Vec<String>>,
+
+    /// Which identities to read; not built yet and refused
+    #[arg(long, value_name = "FILTER")]
+    pub identity_filter: Option<String>,
+
+    /// How to read; delta is not built yet and refused, auto is full for now
+    #[arg(long, value_enum, default_value_t = Mode::Auto)]
+    pub mode: Mode,
+
+    /// Where Graph is
+    #[arg(long, value_name = "URL")]
+    pub graph_base_url: Option<Url>,
+
+    /// Where tokens are issued
+    #[arg(long, value_name = "URL")]
+    pub login_base_url: Option<Url>,
+
+    /// Read and map everything, send nothing, and say what would be sent
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// How progress is shown; auto is bars on a terminal and plain lines elsewhere
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+
+    /// Abort sessions of the same scope that an earlier crawl left open, instead of failing
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Mode {
+    Full,
+    Delta,
+    Auto,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Progress {
+    Auto,
+    Plain,
+    Json,
+    None,
+}
+
+impl Progress {
+    pub fn resolved(self) -> ProgressForm {
+        match self {
+            Self::Auto => ProgressForm::automatic(),
+            Self::Plain => ProgressForm::Plain,
+            Self::Json => ProgressForm::Json,
+            Self::None => ProgressForm::None,
+        }
+    }
+}
+
+impl Args {
+    pub fn overrides(self) -> Overrides {
+        Overrides {
+            api_base_url: self.api_base_url,
+            api_key: self.api_key,
+            client_secret: std::env::var(CLIENT_SECRET_VARIABLE)
+                .ok()
+                .filter(|secret| !secret.is_empty())
+                .map(SecretString::from),
+            graph_base_url: self.graph_base_url,
+            login_base_url: self.login_base_url,
+            sync: SyncSection {
+                principals: self.sync_principals,
+                service_principals: self.sync_service_principals,
+                resources: self.sync_resources,
+                assignments: self.sync_assignments,
+                governance: self.sync_governance,
+                contexts: self.sync_contexts,
+                pim: self.sync_pim,
+                refresh_views: self.refresh_views,
+            },
+            custom_user_attributes: self.custom_user_attributes.map(without_blanks),
+            custom_group_attributes: self.custom_group_attributes.map(without_blanks),
+            dry_run: self.dry_run,
+            take_over: self.take_over,
+        }
+    }
+}
+
+fn without_blanks(names: Vec<String>) -> Vec<String> {
+    names
+        .into_iter()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_may_stand_alone_or_carry_a_value() {
+        let read = |flags: &[&str]| {
+            let all = std::iter::once("crawler-entra").chain(flags.iter().copied());
+            Args::try_parse_from(all).map(|args| args.sync_pim)
+        };
+        assert_eq!(read(&[]).expect("parses"), None);
+        assert_eq!(read(&["--sync-pim"]).expect("parses"), Some(true));
+        assert_eq!(read(&["--sync-pim=false"]).expect("parses"), Some(false));
+        assert_eq!(
+            read(&["--sync-pim", "--dry-run"]).expect("parses"),
+            Some(true)
+        );
+        assert!(read(&["--sync-pim=perhaps"]).is_err());
+        assert!(read(&["--no-such-flag"]).is_err());
+    }
+
+    #[test]
+    fn attribute_names_are_separated_by_commas() {
+        let args = Args::try_parse_from(["x", "--custom-user-attributes", "a, b,,c"]);
+        let overrides = args.expect("parses").overrides();
+        assert_eq!(
+            overrides.custom_user_attributes,
+            Some(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()])
+        );
+    }
+}

@@ -1,0 +1,345 @@
+//! Reading a list for each of many parents, twenty parents to a batch. A parent whose list cannot be read to its end is
+//! named, and its rows stay as they are.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use contract::{
+    CollectionReport, CollectionStatus, Completeness, Failure, IngestAnswer,
+    records::ResourceAssignment,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    collection::{Collection, Ending, Run, commit, missing_permission},
+    groups::Parent,
+};
+use crate::{
+    graph::{GraphError, MAX_RESTARTS, NextLink, Page, SubRequest, Version},
+    mapping::Mapped,
+    sink::Sink,
+    stopping::Stopped,
+};
+
+/// Failures that a report names.
+const NAMED_FAILURES: usize = 100;
+
+/// Incomplete parents that a commit names; with more of them the whole load counts as incomplete. A commit may have 1 MiB.
+const MAX_INCOMPLETE_PARENTS: usize = 20_000;
+
+/// Parents refused in a row after which asking for more is pointless.
+const REFUSED_IN_A_ROW: u32 = 40;
+
+/// The list to read for each parent.
+pub(super) struct ChildList {
+    pub version: Version,
+    /// The address of a parent's list, below the version.
+    pub address: fn(Uuid, page_size: u32) -> String,
+    /// A record out of an object.
+    pub map: fn(Uuid, Value) -> Mapped<ResourceAssignment>,
+    /// Resource units per request, probably.
+    pub estimate: f64,
+}
+
+/// Reads the lists; several tasks may call [`read`](Self::read) at once.
+pub(super) struct ChildReader {
+    list: ChildList,
+    collection: Collection,
+    sink: Sink<ResourceAssignment>,
+    refused_in_a_row: AtomicU32,
+    is_hopeless: AtomicBool,
+    outcome: Mutex<Outcome>,
+}
+
+#[derive(Default)]
+struct Outcome {
+    parents_read: u64,
+    incomplete_parents: BTreeSet<Uuid>,
+    failures: Vec<Failure>,
+    missing_permission: Option<String>,
+    /// The collection as a whole cannot go on.
+    stopped: Option<Stopped>,
+    /// Parents were left out without being named, because asking had become pointless.
+    parents_left_out: bool,
+}
+
+impl ChildReader {
+    pub fn new(list: ChildList, collection: Collection, sink: Sink<ResourceAssignment>) -> Self {
+        Self {
+            list,
+            collection,
+            sink,
+            refused_in_a_row: AtomicU32::new(0),
+            is_hopeless: AtomicBool::new(false),
+            outcome: Mutex::new(Outcome::default()),
+        }
+    }
+
+    pub fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
+    fn outcome(&self) -> MutexGuard<'_, Outcome> {
+        // A list of failures is valid after any panic.
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is there no sense in reading more?
+    pub fn is_hopeless(&self) -> bool {
+        self.is_hopeless.load(Ordering::Relaxed)
+    }
+
+    /// Reads the lists of these parents (at most 20).
+    pub async fn read(&self, run: &Run, parents: &[Parent]) {
+        if self.is_hopeless() {
+            self.outcome().parents_left_out = true;
+            return;
+        }
+        let page_size = run.config.tuning.page_size;
+        let requests: Vec<SubRequest> = parents
+            .iter()
+            .map(|parent| SubRequest {
+                url: (self.list.address)(parent.id, page_size),
+                estimate: self.list.estimate,
+            })
+            .collect();
+        let answers = run
+            .graph
+            .batch(self.list.version, &requests, &self.collection.meter)
+            .await;
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => parents.iter().map(|_| Err(error.clone())).collect(),
+        };
+        for ((parent, request), answer) in parents.iter().zip(&requests).zip(answers) {
+            let read = match answer {
+                Ok(body) => self.read_parent(run, parent, &request.url, body).await,
+                Err(error) => Err(error.into()),
+            };
+            self.note(parent, read);
+        }
+    }
+
+    /// Reads a parent's list from its first page on, from the start again when its page token expires.
+    async fn read_parent(
+        &self,
+        run: &Run,
+        parent: &Parent,
+        address: &str,
+        first: Value,
+    ) -> Result<(), Stopped> {
+        let mut first = Page::deserialize(first).ok();
+        let mut restarts = 0;
+        let mut seen = HashSet::new();
+        loop {
+            let page = if let Some(page) = first.take() {
+                page
+            } else {
+                let meter = &self.collection.meter;
+                run.graph.get(self.list.version, address, meter).await?
+            };
+            match self.read_pages(run, parent, page, &mut seen).await {
+                Err(Stopped::Source(GraphError::ExpiredPageToken | GraphError::PagingLoop))
+                    if restarts < MAX_RESTARTS =>
+                {
+                    restarts += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn read_pages(
+        &self,
+        run: &Run,
+        parent: &Parent,
+        mut page: Page,
+        seen: &mut HashSet<(Option<Uuid>, bool)>,
+    ) -> Result<(), Stopped> {
+        let mut links = NextLink::default();
+        let mut unreadable = false;
+        loop {
+            let next = links.after(&run.graph, &page);
+            let mut records = Vec::new();
+            for value in page.value {
+                match (self.list.map)(parent.id, value) {
+                    Mapped::Record(record) => {
+                        if seen.insert((record.principal_id, record.role_scope.is_some())) {
+                            records.push(*record);
+                        }
+                    }
+                    Mapped::Echo => {}
+                    Mapped::Unreadable => unreadable = true,
+                }
+            }
+            self.sink.push_all(&records).await?;
+            self.collection.add(records.len() as u64);
+            match next? {
+                Some(url) => page = run.graph.page(url, &self.collection.meter).await?,
+                None if unreadable => return Err(GraphError::LimitedObjects.into()),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Books how the reading of a parent ended.
+    fn note(&self, parent: &Parent, read: Result<(), Stopped>) {
+        let mut outcome = self.outcome();
+        let stopped = match read {
+            Ok(()) => {
+                outcome.parents_read += 1;
+                self.refused_in_a_row.store(0, Ordering::Relaxed);
+                return;
+            }
+            Err(stopped) => stopped,
+        };
+        if is_about_all(&stopped) {
+            // Said once: it says nothing about this parent.
+            self.is_hopeless.store(true, Ordering::Relaxed);
+            outcome.parents_left_out = true;
+            if outcome.stopped.is_none() {
+                let failure = Failure {
+                    id: None,
+                    display_name: None,
+                    reason: stopped.to_string(),
+                };
+                outcome.failures.insert(0, failure);
+                outcome.stopped = Some(stopped);
+            }
+            return;
+        }
+        let is_refused = match &stopped {
+            Stopped::Source(GraphError::Forbidden { .. } | GraphError::Unlicensed { .. }) => {
+                self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSED_IN_A_ROW
+                    || outcome.parents_read == 0
+            }
+            _ => false,
+        };
+        let reason = match &stopped {
+            Stopped::Source(GraphError::NotFound { code }) => {
+                format!("it was gone when it was read ({code})")
+            }
+            other => other.to_string(),
+        };
+        if let Stopped::Source(error) = &stopped {
+            let missing = missing_permission(error, self.collection.permission());
+            outcome.missing_permission = outcome.missing_permission.take().or(missing);
+        }
+        outcome.leave_out(parent, reason);
+        if is_refused {
+            self.is_hopeless.store(true, Ordering::Relaxed);
+            outcome.stopped.get_or_insert(stopped);
+        }
+    }
+
+    /// The list was read, but it may not be all there is.
+    pub fn doubt(&self, parent: &Parent, reason: &str, permission: &str) {
+        let mut outcome = self.outcome();
+        outcome
+            .missing_permission
+            .get_or_insert_with(|| permission.to_owned());
+        outcome.leave_out(parent, reason.to_owned());
+    }
+
+    /// Commits and reports. `parents_complete` tells whether every parent was known; `message` what else is to say.
+    pub async fn finish(
+        self,
+        run: &Run,
+        parents_complete: bool,
+        message: Option<String>,
+    ) -> CollectionReport {
+        let outcome = std::mem::take(&mut *self.outcome());
+        let permission = self.collection.permission();
+        let gives_up = run.cancel.is_cancelled()
+            || matches!(&outcome.stopped, Some(Stopped::Register(_)))
+            || matches!(&outcome.stopped, Some(stopped) if stopped.is_cancelled());
+        let committed = if gives_up {
+            self.sink.abandon().await;
+            Ok(IngestAnswer::default())
+        } else {
+            commit(run, &self.sink, outcome.completeness(parents_complete)).await
+        };
+        let message = message.or_else(|| {
+            (!parents_complete)
+                .then(|| "not every group is known, so nothing was removed".to_owned())
+        });
+        let had_begun = self.collection.read() > 0 || outcome.parents_read > 0;
+        let ending = match (outcome.stopped, committed) {
+            (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
+            (None, Ok(_)) if gives_up => {
+                Ending::stopped(&GraphError::Cancelled.into(), had_begun, permission)
+            }
+            (Some(stopped), Ok(answer)) => Ending {
+                answer,
+                failures: outcome.failures,
+                failed_parents: outcome.incomplete_parents.len() as u64,
+                message,
+                ..Ending::stopped(&stopped, had_begun, permission)
+            },
+            (None, Ok(answer)) => {
+                let is_partial = !parents_complete || !outcome.incomplete_parents.is_empty();
+                Ending {
+                    status: if is_partial {
+                        CollectionStatus::Partial
+                    } else {
+                        CollectionStatus::Complete
+                    },
+                    failures: outcome.failures,
+                    failed_parents: outcome.incomplete_parents.len() as u64,
+                    missing_permission: outcome.missing_permission,
+                    message,
+                    ..Ending::complete(answer)
+                }
+            }
+        };
+        self.collection.finish(ending)
+    }
+}
+
+/// Does this keep every parent from being read, and not one?
+fn is_about_all(stopped: &Stopped) -> bool {
+    match stopped {
+        Stopped::Register(_) => true,
+        Stopped::Source(error) => matches!(
+            error,
+            GraphError::Cancelled | GraphError::SignIn(_) | GraphError::Unauthorized
+        ),
+    }
+}
+
+impl Outcome {
+    /// What may be said about the reading. Naming incomplete parents tells the register that all others are complete, so
+    /// they are named only when that is true.
+    fn completeness(&self, parents_complete: bool) -> Completeness {
+        let is_whole = parents_complete
+            && self.stopped.is_none()
+            && !self.parents_left_out
+            && self.incomplete_parents.len() <= MAX_INCOMPLETE_PARENTS;
+        Completeness {
+            complete: is_whole,
+            incomplete_parents: if is_whole {
+                self.incomplete_parents.iter().copied().collect()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    fn leave_out(&mut self, parent: &Parent, reason: String) {
+        let is_new = self.incomplete_parents.insert(parent.id);
+        if is_new && self.failures.len() < NAMED_FAILURES {
+            self.failures.push(Failure {
+                id: Some(parent.id),
+                display_name: parent.name.clone(),
+                reason,
+            });
+        }
+    }
+}

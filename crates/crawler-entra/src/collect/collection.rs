@@ -1,0 +1,273 @@
+//! What every collection needs, and how each becomes a line of the report.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use contract::{CollectionReport, CollectionStatus, Failure, IngestAnswer};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    CrawlConfig, ProgressEvent, ProgressSink,
+    graph::{Graph, GraphError, Meter},
+    sink::{Register, Sink, Target},
+    stopping::Stopped,
+};
+
+/// A crawl under way.
+pub(crate) struct Run {
+    pub graph: Graph,
+    pub config: CrawlConfig,
+    /// Absent in a dry run.
+    pub register: Option<Register>,
+    pub progress: Arc<dyn ProgressSink>,
+    pub cancel: CancellationToken,
+}
+
+impl Run {
+    pub fn sink<R: Serialize>(&self, target: Target) -> Sink<R> {
+        Sink::new(self.register.clone(), target, self.cancel.clone())
+    }
+}
+
+/// A collection that is being read.
+pub(crate) struct Collection {
+    name: &'static str,
+    /// The permission that lets an application read it.
+    permission: &'static str,
+    progress: Arc<dyn ProgressSink>,
+    pub meter: Meter,
+    read: AtomicU64,
+    started: Instant,
+}
+
+/// What became of a collection.
+pub(crate) struct Ending {
+    pub status: CollectionStatus,
+    pub answer: IngestAnswer,
+    pub failures: Vec<Failure>,
+    pub failed_parents: u64,
+    pub missing_permission: Option<String>,
+    pub message: Option<String>,
+}
+
+impl Ending {
+    pub fn complete(answer: IngestAnswer) -> Self {
+        Self {
+            status: CollectionStatus::Complete,
+            answer,
+            failures: Vec::new(),
+            failed_parents: 0,
+            missing_permission: None,
+            message: None,
+        }
+    }
+
+    /// The collection stopped early. `had_begun` tells a collection that is not there from one that broke off.
+    pub fn stopped(stopped: &Stopped, had_begun: bool, permission: &str) -> Self {
+        let (status, missing_permission) = match stopped {
+            Stopped::Register(_) => (CollectionStatus::Failed, None),
+            Stopped::Source(error) => {
+                let status = match error.collection_status() {
+                    CollectionStatus::Unavailable if had_begun => CollectionStatus::Failed,
+                    status => status,
+                };
+                (status, missing_permission(error, permission))
+            }
+        };
+        Self {
+            status,
+            failures: vec![Failure {
+                id: None,
+                display_name: None,
+                reason: stopped.to_string(),
+            }],
+            missing_permission,
+            ..Self::complete(IngestAnswer::default())
+        }
+    }
+}
+
+/// The permission to grant: the one Graph names, else the one that the collection needs.
+pub(super) fn missing_permission(error: &GraphError, needed: &str) -> Option<String> {
+    match error {
+        GraphError::Forbidden { permission, .. } => {
+            Some(permission.clone().unwrap_or_else(|| needed.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+impl Collection {
+    pub fn start(run: &Run, name: &'static str, permission: &'static str) -> Self {
+        run.progress.event(ProgressEvent::CollectionStarted {
+            collection: name.to_owned(),
+        });
+        Self {
+            name,
+            permission,
+            progress: run.progress.clone(),
+            meter: Meter::default(),
+            read: AtomicU64::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    pub fn permission(&self) -> &'static str {
+        self.permission
+    }
+
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// More was read.
+    pub fn add(&self, records: u64) {
+        let records = self.read.fetch_add(records, Ordering::Relaxed) + records;
+        self.announce(records);
+    }
+
+    /// The list starts again.
+    pub fn restart(&self) {
+        self.read.store(0, Ordering::Relaxed);
+        self.announce(0);
+    }
+
+    fn announce(&self, records: u64) {
+        self.progress.event(ProgressEvent::Read {
+            collection: self.name.to_owned(),
+            records,
+        });
+    }
+
+    pub fn say(&self, text: String) {
+        self.progress.event(ProgressEvent::Message { text });
+    }
+
+    pub fn finish(self, ending: Ending) -> CollectionReport {
+        let answer = ending.answer;
+        let message = ending.message.or(answer.removals_skipped);
+        let report = CollectionReport {
+            collection: self.name.to_owned(),
+            status: ending.status,
+            read: self.read(),
+            inserted: answer.inserted,
+            updated: answer.updated,
+            unchanged: answer.unchanged,
+            deleted: answer.deleted,
+            rejected: answer.rejected,
+            held: answer.held,
+            requests: self.meter.requests(),
+            failed_parents: ending.failed_parents,
+            failures: ending.failures,
+            missing_permission: ending.missing_permission,
+            message,
+            duration_ms: self.started.elapsed().as_millis() as u64,
+        };
+        self.progress.event(ProgressEvent::CollectionFinished {
+            report: Box::new(report.clone()),
+        });
+        report
+    }
+}
+
+/// The line of a collection that is not read.
+pub(crate) fn skipped(name: &str, why: &str) -> CollectionReport {
+    CollectionReport {
+        collection: name.to_owned(),
+        status: CollectionStatus::Skipped,
+        read: 0,
+        inserted: 0,
+        updated: 0,
+        unchanged: 0,
+        deleted: 0,
+        rejected: 0,
+        held: None,
+        requests: 0,
+        failed_parents: 0,
+        failures: Vec::new(),
+        missing_permission: None,
+        message: Some(why.to_owned()),
+        duration_ms: 0,
+    }
+}
+
+/// The line of a collection whose reader crashed. Its session expires and removes nothing.
+pub(crate) fn crashed(reason: &str) -> CollectionReport {
+    CollectionReport {
+        status: CollectionStatus::Failed,
+        ..skipped("unknown", reason)
+    }
+}
+
+/// Commits or gives up a scope after its reading ended.
+pub(super) async fn close<R: Serialize>(
+    run: &Run,
+    sink: &Sink<R>,
+    ended: Result<&(), &Stopped>,
+) -> Result<IngestAnswer, Stopped> {
+    let complete = match ended {
+        Ok(()) => true,
+        Err(stopped) if stopped.is_cancelled() => {
+            sink.abandon().await;
+            return Ok(IngestAnswer::default());
+        }
+        Err(Stopped::Register(_)) => {
+            sink.abandon().await;
+            return Ok(IngestAnswer::default());
+        }
+        Err(Stopped::Source(_)) => false,
+    };
+    let completeness = contract::Completeness {
+        complete,
+        incomplete_parents: Vec::new(),
+    };
+    commit(run, sink, completeness).await
+}
+
+/// Commits a scope; a cancelled run gives it up instead.
+pub(super) async fn commit<R: Serialize>(
+    run: &Run,
+    sink: &Sink<R>,
+    completeness: contract::Completeness,
+) -> Result<IngestAnswer, Stopped> {
+    let complete = completeness.complete;
+    let parents_left_out = completeness.incomplete_parents.len();
+    let committed = sink.finish(completeness).await;
+    if committed.is_err() {
+        sink.abandon().await;
+    }
+    let answer = committed?;
+    if run.register.is_none() {
+        run.progress.event(ProgressEvent::Message {
+            text: format!(
+                "dry run: would send {} records to {}, {}{}",
+                answer.records,
+                sink.target().describe(),
+                if complete { "complete" } else { "incomplete" },
+                if parents_left_out > 0 {
+                    format!(" but for {parents_left_out} parents")
+                } else {
+                    String::new()
+                },
+            ),
+        });
+    }
+    Ok(answer)
+}
+
+/// A list that Graph refuses with 400 most likely fails because of a property that we were told to ask for.
+pub(super) fn hint_at(report: &mut CollectionReport, flag: &str) {
+    let is_bad_request = report
+        .failures
+        .iter()
+        .any(|failure| failure.reason.starts_with("HTTP 400"));
+    if is_bad_request && report.read == 0 {
+        report.message = Some(format!("check the names given with {flag}"));
+    }
+}

@@ -1,0 +1,61 @@
+//! The tenant itself: its id and name become the system that everything else belongs to.
+
+use contract::records::{ExtendedAttributes, System};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    CrawlConfig,
+    graph::{Graph, GraphError, Meter, Page, Version},
+    mapping::Object,
+};
+
+/// The permission that lets an application read it.
+pub(crate) const PERMISSION: &str = "Organization.Read.All";
+
+/// The tenant's id and its system record.
+pub(crate) async fn organization(
+    graph: &Graph,
+    config: &CrawlConfig,
+    meter: &Meter,
+) -> Result<(Uuid, System), GraphError> {
+    let page: Page = graph
+        .get(
+            Version::V1,
+            "organization?$select=id,displayName,verifiedDomains,tenantType,countryLetterCode",
+            meter,
+        )
+        .await?;
+    let tenant = page.value.into_iter().find_map(Object::read);
+    let (id, tenant) = tenant.ok_or(GraphError::LimitedObjects)?;
+    Ok((id, system(id, tenant, config)))
+}
+
+/// The system of a tenant whose name may not be read.
+pub(crate) fn unnamed_system(id: Uuid, config: &CrawlConfig) -> System {
+    let tenant = Object::without_id(json!({ "displayName": id.to_string() }));
+    match tenant {
+        Some(tenant) => system(id, tenant, config),
+        None => System::default(),
+    }
+}
+
+fn system(id: Uuid, mut tenant: Object, config: &CrawlConfig) -> System {
+    let display_name = tenant.text("displayName").unwrap_or_else(|| id.to_string());
+    // The register gives attributes that are named here columns of their own.
+    for (key, names) in [
+        ("customUserAttributes", &config.custom_user_attributes),
+        ("customGroupAttributes", &config.custom_group_attributes),
+    ] {
+        tenant.add(key, Value::from(names.clone()));
+    }
+    let extended_attributes: Option<ExtendedAttributes> = tenant.rest();
+    System {
+        system_type: "EntraID".to_owned(),
+        tenant_id: Some(id.to_string()),
+        display_name,
+        description: None,
+        enabled: Some(true),
+        extended_attributes,
+    }
+}

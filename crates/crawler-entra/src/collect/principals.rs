@@ -1,0 +1,202 @@
+//! Users and guests; service principals, managed identities and agents.
+//!
+//! One list of Graph brings several types. Each type is a scope of its own, so that what is not read never touches another.
+
+use std::{collections::HashSet, sync::Arc};
+
+use contract::{
+    CollectionReport, Entity, TypeName,
+    records::{Principal, principal_type},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    collection::{Collection, Ending, Run, close, hint_at},
+    list::{List, Reader, read_list},
+};
+use crate::{
+    graph::{GraphError, ListEvent, Version},
+    mapping,
+    sink::{Sink, Target},
+    stopping::Stopped,
+};
+
+/// One principal type out of a list.
+struct Lane {
+    principal_type: TypeName,
+    collection: Collection,
+    sink: Sink<Principal>,
+}
+
+impl Lane {
+    fn new(
+        run: &Run,
+        name: &'static str,
+        permission: &'static str,
+        principal_type: TypeName,
+        source_filter: &str,
+    ) -> Self {
+        let scope = [("principalType", &principal_type)];
+        let target = Target::new(Entity::Principals, &scope, source_filter);
+        Self {
+            collection: Collection::start(run, name, permission),
+            sink: run.sink(target),
+            principal_type,
+        }
+    }
+}
+
+/// Users and guests.
+pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
+    const PERMISSION: &str = "User.Read.All";
+    let lane = |name, kind| Lane::new(&run, name, PERMISSION, kind, "entra:users:all");
+    let lanes = vec![
+        lane("users", principal_type::USER),
+        lane("guests", principal_type::EXTERNAL_USER),
+    ];
+    let custom = &run.config.custom_user_attributes;
+    let select = select_list(mapping::USER_PROPERTIES, custom);
+    let relative = format!(
+        "users?$select={select}&$expand=manager($select=id)&$top={}",
+        run.config.tuning.page_size
+    );
+    let mut reports = principals(&run, &relative, mapping::user, lanes).await;
+    if !custom.is_empty() {
+        for report in &mut reports {
+            hint_at(report, "--custom-user-attributes");
+        }
+    }
+    reports
+}
+
+/// Service principals, managed identities and agents.
+pub(crate) async fn service_principals(run: Arc<Run>) -> Vec<CollectionReport> {
+    const PERMISSION: &str = "Application.Read.All";
+    let lane = |name, kind| Lane::new(&run, name, PERMISSION, kind, "entra:servicePrincipals:all");
+    let lanes = vec![
+        lane("service principals", principal_type::SERVICE_PRINCIPAL),
+        lane("managed identities", principal_type::MANAGED_IDENTITY),
+        lane("agents", principal_type::AI_AGENT),
+    ];
+    let select = select_list(mapping::SERVICE_PRINCIPAL_PROPERTIES, &[]);
+    let relative = format!(
+        "servicePrincipals?$select={select}&$top={}",
+        run.config.tuning.page_size
+    );
+    principals(&run, &relative, mapping::service_principal, lanes).await
+}
+
+/// The `$select` with further properties, each once.
+pub(super) fn select_list(properties: &[&str], further: &[String]) -> String {
+    let mut names: Vec<&str> = properties.to_vec();
+    for name in further {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(name);
+        }
+    }
+    names.join(",")
+}
+
+/// Sorts the objects of a list into the lanes of their types.
+struct Sorter<'a> {
+    lanes: &'a [Lane],
+    map: fn(Value) -> Option<Principal>,
+    seen: HashSet<Uuid>,
+    unreadable: u64,
+}
+
+impl Reader for Sorter<'_> {
+    async fn take(&mut self, event: ListEvent) -> Result<(), Stopped> {
+        let ListEvent::Page(values) = event else {
+            self.seen.clear();
+            self.unreadable = 0;
+            self.lanes.iter().for_each(|lane| lane.collection.restart());
+            return Ok(());
+        };
+        let sorted = self.sort(values);
+        for (lane, records) in self.lanes.iter().zip(sorted) {
+            lane.sink.push_all(&records).await?;
+            lane.collection.add(records.len() as u64);
+        }
+        Ok(())
+    }
+}
+
+impl Sorter<'_> {
+    fn sort(&mut self, values: Vec<Value>) -> Vec<Vec<Principal>> {
+        let mut sorted: Vec<Vec<Principal>> = self.lanes.iter().map(|_| Vec::new()).collect();
+        for value in values {
+            let Some(principal) = (self.map)(value) else {
+                self.unreadable += 1;
+                continue;
+            };
+            if principal.id.is_some_and(|id| !self.seen.insert(id)) {
+                continue;
+            }
+            let is_for =
+                |lane: &Lane| principal.principal_type.as_ref() == Some(&lane.principal_type);
+            // The mapping knows no type without a lane; should it ever, the first lane keeps the principal.
+            let lane = self.lanes.iter().position(is_for).unwrap_or(0);
+            sorted[lane].push(principal);
+        }
+        sorted
+    }
+}
+
+async fn principals(
+    run: &Run,
+    relative: &str,
+    map: fn(Value) -> Option<Principal>,
+    lanes: Vec<Lane>,
+) -> Vec<CollectionReport> {
+    let list = List {
+        version: Version::V1,
+        relative,
+    };
+    let mut sorter = Sorter {
+        lanes: &lanes,
+        map,
+        seen: HashSet::new(),
+        unreadable: 0,
+    };
+    // The first lane pays for the requests of the shared list.
+    let read = read_list(run, &lanes[0].collection, list, &mut sorter).await;
+    let ended = match read {
+        Ok(()) if sorter.unreadable > 0 => Err(Stopped::Source(GraphError::LimitedObjects)),
+        read => read,
+    };
+    finish(run, lanes, ended).await
+}
+
+/// Ends all lanes of a list. All of them land before the first commits: a principal that changed its type must be seen
+/// under the new one before the old scope looks for what is missing.
+async fn finish(
+    run: &Run,
+    lanes: Vec<Lane>,
+    mut ended: Result<(), Stopped>,
+) -> Vec<CollectionReport> {
+    if ended.is_ok() {
+        for lane in &lanes {
+            if ended.is_ok() {
+                ended = lane.sink.flush().await;
+            }
+        }
+    }
+    let had_begun = lanes.iter().any(|lane| lane.collection.read() > 0);
+    let mut reports = Vec::new();
+    for lane in lanes {
+        let closed = close(run, &lane.sink, ended.as_ref()).await;
+        let permission = lane.collection.permission();
+        let ending = match (&ended, closed) {
+            (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
+            (Ok(()), Ok(answer)) => Ending::complete(answer),
+            (Err(stopped), Ok(answer)) => Ending {
+                answer,
+                ..Ending::stopped(stopped, had_begun, permission)
+            },
+        };
+        reports.push(lane.collection.finish(ending));
+    }
+    reports
+}

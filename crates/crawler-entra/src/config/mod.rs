@@ -1,0 +1,346 @@
+//! What to read, from where, and where to put it: one typed value, whoever filled it in.
+
+mod file;
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+use uuid::Uuid;
+
+pub use file::{ApiSection, ConfigFile, GraphSection, Overrides, SyncSection};
+
+/// The public cloud's Graph.
+pub const GLOBAL_GRAPH: &str = "https://graph.microsoft.com";
+/// The public cloud's sign-in host.
+pub const GLOBAL_LOGIN: &str = "https://login.microsoftonline.com";
+
+/// A configuration that cannot be used, with everything that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {path} cannot be read: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The class of the failure.
+        reason: String,
+    },
+    /// The text is no configuration. Holds a key's name, never a value.
+    #[error("the configuration is not usable: {0}")]
+    Malformed(String),
+    /// Values are missing or impossible; all of them at once.
+    #[error("the configuration is not usable: {}", .0.join("; "))]
+    Invalid(Vec<String>),
+}
+
+/// Everything that a crawl needs to know.
+#[derive(Debug, Clone)]
+pub struct CrawlConfig {
+    /// The tenant and how to sign in.
+    pub graph: GraphConfig,
+    /// The register; may be absent in a dry run only.
+    pub register: Option<RegisterConfig>,
+    /// What to read.
+    pub selection: Selection,
+    /// Further user properties to read into the extended attributes.
+    pub custom_user_attributes: Vec<String>,
+    /// Further group properties to read into the extended attributes.
+    pub custom_group_attributes: Vec<String>,
+    /// Ask for a refresh of the register's views at the end.
+    pub refresh_views: bool,
+    /// Read and map everything, send nothing.
+    pub dry_run: bool,
+    /// Abort sessions of the same scope that another crawl left open.
+    pub take_over: bool,
+    /// The run's id, where somebody else (a job) already gave it one.
+    pub run_id: Option<Uuid>,
+    /// Speed and patience.
+    pub tuning: Tuning,
+}
+
+/// The tenant and how to sign in.
+#[derive(Debug, Clone)]
+pub struct GraphConfig {
+    /// The tenant's id, or one of its domain names.
+    pub tenant_id: String,
+    /// The application (client) id.
+    pub client_id: String,
+    /// The application's secret.
+    pub client_secret: SecretString,
+    /// Where Graph is, without a version.
+    pub base_url: Url,
+    /// Where tokens are issued.
+    pub login_base_url: Url,
+    /// Allow `http://` to hosts other than this machine. For simulators in a closed network only.
+    pub allow_insecure_http: bool,
+}
+
+/// The register and the key for it.
+#[derive(Debug, Clone)]
+pub struct RegisterConfig {
+    /// The ingest API's address, with or without `/api`.
+    pub base_url: Url,
+    /// The key.
+    pub api_key: SecretString,
+}
+
+/// What to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selection {
+    /// Users and guests.
+    pub principals: bool,
+    /// Service principals, managed identities and agents.
+    pub service_principals: bool,
+    /// Groups and directory roles.
+    pub resources: bool,
+    /// Group members and owners, role assignments.
+    pub assignments: bool,
+    /// Entitlement management and access reviews.
+    pub governance: bool,
+    /// Departments and administrative units.
+    pub contexts: bool,
+    /// PIM eligibility for directory roles and groups.
+    pub pim: bool,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self {
+            principals: true,
+            service_principals: false,
+            resources: true,
+            assignments: true,
+            governance: true,
+            contexts: true,
+            pim: false,
+        }
+    }
+}
+
+/// Speed and patience; the defaults suit a large tenant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tuning {
+    /// Requests or batches to Graph under way at once; halves when Graph throttles and recovers slowly.
+    pub in_flight: usize,
+    /// Resource units spent per ten seconds: 60 % of what Graph gives an application in a large tenant.
+    pub resource_units_per_10_s: f64,
+    /// Tries per request before a 5xx, a broken connection or an unreadable answer counts as permanent.
+    pub max_tries: u32,
+    /// Times that a request may be throttled before its collection gives up.
+    pub max_throttled: u32,
+    /// The first wait after a failure, random up to this; doubles with each further one.
+    pub first_backoff: Duration,
+    /// No backoff is longer.
+    pub max_backoff: Duration,
+    /// A longer `Retry-After` is not waited for: the collection ends as throttled.
+    pub max_retry_after: Duration,
+    /// How long one answer may take as a whole.
+    pub request_timeout: Duration,
+    /// How long an answer may stand still.
+    pub read_timeout: Duration,
+    /// The largest answer that is read.
+    pub max_body_bytes: usize,
+    /// Objects asked for per page.
+    pub page_size: u32,
+    /// Records per batch to the register.
+    pub batch_records: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            in_flight: 8,
+            resource_units_per_10_s: 4_800.0,
+            max_tries: 6,
+            max_throttled: 60,
+            first_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(60),
+            max_retry_after: Duration::from_secs(900),
+            request_timeout: Duration::from_secs(300),
+            read_timeout: Duration::from_secs(60),
+            max_body_bytes: 64 * 1024 * 1024,
+            page_size: 999,
+            batch_records: 5_000,
+        }
+    }
+}
+
+impl GraphConfig {
+    /// A tenant in the public cloud.
+    pub fn new(
+        tenant_id: impl Into<String>,
+        client_id: impl Into<String>,
+        client_secret: SecretString,
+    ) -> Self {
+        let preset = |address: &str| Url::parse(address).expect("the preset is a valid address");
+        Self {
+            tenant_id: tenant_id.into(),
+            client_id: client_id.into(),
+            client_secret,
+            base_url: preset(GLOBAL_GRAPH),
+            login_base_url: preset(GLOBAL_LOGIN),
+            allow_insecure_http: false,
+        }
+    }
+}
+
+impl CrawlConfig {
+    /// The defaults for a tenant and a register.
+    pub fn new(graph: GraphConfig, register: RegisterConfig) -> Self {
+        Self {
+            graph,
+            register: Some(register),
+            selection: Selection::default(),
+            custom_user_attributes: Vec::new(),
+            custom_group_attributes: Vec::new(),
+            refresh_views: true,
+            dry_run: false,
+            take_over: false,
+            run_id: None,
+            tuning: Tuning::default(),
+        }
+    }
+
+    /// Finds everything that is wrong with the configuration, without sending anything.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut wrong = Vec::new();
+        let graph = &self.graph;
+        if graph.tenant_id.is_empty() || !graph.tenant_id.chars().all(is_tenant_character) {
+            wrong.push("Graph.TenantId must be the tenant's id or a domain name of it".to_owned());
+        }
+        if Uuid::parse_str(&graph.client_id).is_err() {
+            wrong.push("Graph.ClientId must be a GUID (the application id)".to_owned());
+        }
+        if graph.client_secret.expose_secret().is_empty() {
+            wrong.push("Graph.ClientSecret must not be empty".to_owned());
+        }
+        for (name, address) in [
+            ("Graph.BaseUrl", &graph.base_url),
+            ("Graph.LoginBaseUrl", &graph.login_base_url),
+        ] {
+            if let Some(reason) = address_fault(address, graph.allow_insecure_http) {
+                wrong.push(format!("{name} {reason}"));
+            }
+        }
+        for (name, attributes) in [
+            ("CustomUserAttributes", &self.custom_user_attributes),
+            ("CustomGroupAttributes", &self.custom_group_attributes),
+        ] {
+            for attribute in attributes.iter().filter(|name| !is_property_name(name)) {
+                wrong.push(format!(
+                    "{name}: {:?} is no property name",
+                    attribute.chars().take(60).collect::<String>()
+                ));
+            }
+        }
+        if self.register.is_none() && !self.dry_run {
+            wrong.push(
+                "the register's address and API key are needed unless this is a dry run".to_owned(),
+            );
+        }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError::Invalid(wrong))
+        }
+    }
+}
+
+fn is_tenant_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
+}
+
+/// A property of Graph, such as `employeeHireDate` or `extension_2d7e_badgeNumber`.
+fn is_property_name(name: &str) -> bool {
+    name.len() <= 128
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+}
+
+/// Secrets go over `https://`, or stay on this machine.
+fn address_fault(address: &Url, allow_insecure_http: bool) -> Option<&'static str> {
+    if !address.username().is_empty() || address.password().is_some() {
+        return Some("must not hold a user name or password");
+    }
+    if address.query().is_some() || address.fragment().is_some() {
+        return Some("must not hold a query");
+    }
+    let stays_here = match address.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => return Some("must name a host"),
+    };
+    match address.scheme() {
+        "https" => None,
+        "http" if stays_here || allow_insecure_http => None,
+        "http" => Some("must start with https:// (or set Graph.AllowInsecureHttp)"),
+        _ => Some("must start with https://"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> CrawlConfig {
+        let graph = GraphConfig::new(
+            "contoso.example",
+            "2d7e5f90-c1a4-48b3-9e6d-0f8b3c5a7142",
+            "CANARY".to_owned().into(),
+        );
+        let register = RegisterConfig {
+            base_url: "https://cadastre.example".parse().expect("url"),
+            api_key: "fgc_CANARY".to_owned().into(),
+        };
+        CrawlConfig::new(graph, register)
+    }
+
+    #[test]
+    fn a_good_configuration_is_accepted() {
+        assert_eq!(config().validate(), Ok(()));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_named_at_once() {
+        let mut bad = config();
+        bad.graph.tenant_id = "a/b".into();
+        bad.graph.client_id = "me".into();
+        bad.graph.base_url = "http://graph.example".parse().expect("url");
+        bad.custom_user_attributes = vec!["a,b".into()];
+        bad.register = None;
+        let Err(ConfigError::Invalid(wrong)) = bad.validate() else {
+            panic!("must be refused");
+        };
+        let all = wrong.join("\n");
+        for named in [
+            "Graph.TenantId",
+            "Graph.ClientId",
+            "Graph.BaseUrl",
+            "CustomUserAttributes",
+            "register",
+        ] {
+            assert!(all.contains(named), "{named} in {all}");
+        }
+        assert_eq!(wrong.len(), 5);
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_unless_it_is_asked_for() {
+        let fault = |text: &str, allow| address_fault(&text.parse().expect("url"), allow);
+        assert_eq!(fault("http://127.0.0.1:8080", false), None);
+        assert_eq!(fault("http://localhost:8080", false), None);
+        assert!(fault("http://127.0.0.1.evil.example", false).is_some());
+        assert!(fault("http://graph-sim:8080", false).is_some());
+        assert_eq!(fault("http://graph-sim:8080", true), None);
+        assert!(fault("https://u:p@graph.example", false).is_some());
+    }
+
+    #[test]
+    fn debug_output_of_a_configuration_holds_no_secret() {
+        assert!(!format!("{:?}", config()).contains("CANARY"));
+    }
+}

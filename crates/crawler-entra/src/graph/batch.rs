@@ -1,0 +1,212 @@
+//! Twenty requests in one call. Each part succeeds, fails and is throttled on its own.
+
+use std::collections::HashMap;
+
+use chrono::Utc;
+use ingest_client::retry::parse_retry_after;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Graph, GraphError, Meter, Version,
+    client::{MAX_REJECTED_TOKENS, Outgoing, count},
+};
+
+/// A part of a batch: an address below the version, such as `/groups/…/members?$select=id`.
+#[derive(Debug, Clone)]
+pub(crate) struct SubRequest {
+    pub url: String,
+    /// Resource units that it probably costs.
+    pub estimate: f64,
+}
+
+impl SubRequest {
+    /// Most parts that a batch may have.
+    pub const PER_BATCH: usize = 20;
+}
+
+#[derive(Deserialize)]
+struct BatchAnswer {
+    responses: Vec<PartAnswer>,
+}
+
+#[derive(Deserialize)]
+struct PartAnswer {
+    id: String,
+    status: u16,
+    #[serde(default)]
+    headers: HashMap<String, Value>,
+    #[serde(default)]
+    body: Value,
+}
+
+impl PartAnswer {
+    fn header(&self, name: &str) -> Option<String> {
+        let (_, value) = self
+            .headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// What is known about one part.
+#[derive(Default)]
+struct Part {
+    outcome: Option<Result<Value, GraphError>>,
+    failures: u32,
+    throttled: u32,
+    rejected_tokens: u32,
+}
+
+/// Why a part must be sent again.
+enum Again {
+    Throttled(Option<std::time::Duration>),
+    Failed(String),
+    TokenRejected,
+}
+
+impl Graph {
+    /// Sends the parts (at most 20) and sends again those that failed for a while, until each has its outcome. The
+    /// outcomes come in the order of the parts. `Err` only when the whole batch is hopeless.
+    pub async fn batch(
+        &self,
+        version: Version,
+        requests: &[SubRequest],
+        meter: &Meter,
+    ) -> Result<Vec<Result<Value, GraphError>>, GraphError> {
+        let mut parts: Vec<Part> = requests.iter().map(|_| Part::default()).collect();
+        loop {
+            let open: Vec<usize> = (0..parts.len())
+                .filter(|&index| parts[index].outcome.is_none())
+                .collect();
+            if open.is_empty() {
+                break;
+            }
+            let generation = self.token_generation().await?;
+            let answer = self.send_parts(version, requests, &open, meter).await?;
+            let mut answers: HashMap<String, PartAnswer> = answer
+                .responses
+                .into_iter()
+                .map(|part| (part.id.clone(), part))
+                .collect();
+            let mut worst = None;
+            for index in open {
+                let answered = answers.remove(&index.to_string());
+                if let Some(again) = self.judge(&mut parts[index], answered) {
+                    if matches!(again, Again::TokenRejected) {
+                        self.reject_token(generation).await;
+                    }
+                    worst = self.settle(&mut parts[index], again, worst);
+                }
+            }
+            if let Some(failures) = worst {
+                self.or_cancelled(self.wait_for_parts(failures)).await?;
+            }
+        }
+        Ok(parts
+            .into_iter()
+            .map(|part| part.outcome.unwrap_or(Err(GraphError::Cancelled)))
+            .collect())
+    }
+
+    async fn send_parts(
+        &self,
+        version: Version,
+        requests: &[SubRequest],
+        open: &[usize],
+        meter: &Meter,
+    ) -> Result<BatchAnswer, GraphError> {
+        let items: Vec<Value> = open
+            .iter()
+            .map(|&index| {
+                json!({"id": index.to_string(), "method": "GET", "url": requests[index].url})
+            })
+            .collect();
+        let outgoing = Outgoing {
+            method: Method::POST,
+            url: self.origin.address(version, "$batch")?,
+            body: Some(json!({ "requests": items }).to_string().into()),
+            estimate: open.iter().map(|&index| requests[index].estimate).sum(),
+            parts: open.len() as u64,
+        };
+        self.call(&outgoing, meter).await
+    }
+
+    /// Takes a part's answer as its outcome, or says why the part must be sent again.
+    fn judge(&self, part: &mut Part, answered: Option<PartAnswer>) -> Option<Again> {
+        // A batch whose answers are fewer than its parts has been seen; the part was lost on the way.
+        let Some(answer) = answered else {
+            return Some(Again::Failed("no answer in the batch".to_owned()));
+        };
+        let retry_after = answer
+            .header("Retry-After")
+            .and_then(|text| parse_retry_after(&text, Utc::now()));
+        match answer.status {
+            200..=299 => {
+                if let Some(units) = answer
+                    .header("x-ms-resource-unit")
+                    .and_then(|text| text.trim().parse::<f64>().ok())
+                    .filter(|units| (0.0..1000.0).contains(units))
+                {
+                    count(&self.counters.centi_units, (units * 100.0) as u64);
+                }
+                part.outcome = Some(Ok(answer.body));
+                None
+            }
+            401 => Some(Again::TokenRejected),
+            429 => Some(Again::Throttled(retry_after)),
+            503 if retry_after.is_some() => Some(Again::Throttled(retry_after)),
+            408 | 424 | 500 | 502..=599 => Some(Again::Failed(format!("HTTP {}", answer.status))),
+            status => {
+                part.outcome = Some(Err(GraphError::from_refusal(status, &answer.body)));
+                None
+            }
+        }
+    }
+
+    /// Books a failed try: the part is out of tries and gets its outcome, or it is sent again after the worst wait.
+    fn settle(&self, part: &mut Part, again: Again, worst: Option<u32>) -> Option<u32> {
+        let hopeless = match again {
+            Again::Throttled(retry_after) => {
+                part.throttled += 1;
+                self.pause_lane(part.throttled, retry_after).err()
+            }
+            Again::TokenRejected => {
+                part.rejected_tokens += 1;
+                (part.rejected_tokens > MAX_REJECTED_TOKENS).then_some(GraphError::Unauthorized)
+            }
+            Again::Failed(last) => {
+                part.failures += 1;
+                (part.failures >= self.tuning.max_tries).then_some(GraphError::Unanswered {
+                    tries: part.failures,
+                    last,
+                })
+            }
+        };
+        if let Some(error) = hopeless {
+            part.outcome = Some(Err(error));
+            return worst;
+        }
+        count(&self.counters.retries, 1);
+        Some(worst.unwrap_or(0).max(part.failures))
+    }
+
+    /// Backoff for parts that failed; throttled ones wait in the lane.
+    async fn wait_for_parts(&self, failures: u32) -> Result<(), GraphError> {
+        if failures > 0 {
+            let wait = ingest_client::retry::full_jitter(
+                failures,
+                self.tuning.first_backoff,
+                self.tuning.max_backoff,
+            );
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Reading a list to its end: page by page, never in circles, from the start again when its page token expires.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::{Graph, GraphError, Meter, Version, client::Outgoing};
+
+/// Times that a list may start again.
+pub(crate) const MAX_RESTARTS: u32 = 5;
+
+/// Pages without a single object that a list may have in a row. Graph sends empty pages, but not for ever.
+const MAX_EMPTY_PAGES: u32 = 500;
+
+/// A page as Graph sends it. An answer without `value` is no page.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Page {
+    pub value: Vec<Value>,
+    #[serde(rename = "@odata.nextLink")]
+    pub next_link: Option<String>,
+}
+
+/// What the reader of a list gets.
+#[derive(Debug)]
+pub(crate) enum ListEvent {
+    Page(Vec<Value>),
+    /// The list starts from the beginning; what came so far may come again.
+    Restarted,
+}
+
+/// Follows the next links of one list and notices when they lead nowhere.
+#[derive(Debug, Default)]
+pub(crate) struct NextLink {
+    seen: HashSet<u64>,
+    empty_pages: u32,
+}
+
+impl NextLink {
+    /// The address after this page; `None` at the end of the list.
+    pub fn after(&mut self, graph: &Graph, page: &Page) -> Result<Option<Url>, GraphError> {
+        let Some(link) = &page.next_link else {
+            return Ok(None);
+        };
+        let url = graph.origin.own_link(link)?;
+        self.empty_pages = if page.value.is_empty() {
+            self.empty_pages + 1
+        } else {
+            0
+        };
+        let mut hasher = DefaultHasher::new();
+        link.hash(&mut hasher);
+        if !self.seen.insert(hasher.finish()) || self.empty_pages > MAX_EMPTY_PAGES {
+            return Err(GraphError::PagingLoop);
+        }
+        Ok(Some(url))
+    }
+}
+
+impl Graph {
+    /// Reads a list to its end and sends its pages to `reader`; while the reader works, the next page loads. `Ok` means
+    /// that the end was reached. The reader may go away early.
+    pub async fn read_list(
+        &self,
+        version: Version,
+        relative: &str,
+        meter: &Meter,
+        reader: &mpsc::Sender<ListEvent>,
+    ) -> Result<(), GraphError> {
+        let mut restarts = 0;
+        loop {
+            let first = self.origin.address(version, relative)?;
+            match self.read_pages(first, meter, reader).await {
+                Err(GraphError::ExpiredPageToken | GraphError::PagingLoop)
+                    if restarts < MAX_RESTARTS =>
+                {
+                    restarts += 1;
+                    if reader.send(ListEvent::Restarted).await.is_err() {
+                        return Err(GraphError::Cancelled);
+                    }
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn read_pages(
+        &self,
+        first: Url,
+        meter: &Meter,
+        reader: &mpsc::Sender<ListEvent>,
+    ) -> Result<(), GraphError> {
+        let mut links = NextLink::default();
+        let mut url = first;
+        loop {
+            let page = self.page(url, meter).await?;
+            let next = links.after(self, &page);
+            if reader.send(ListEvent::Page(page.value)).await.is_err() {
+                return Err(GraphError::Cancelled);
+            }
+            match next? {
+                Some(next) => url = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// One page at an address that Graph gave.
+    pub async fn page(&self, url: Url, meter: &Meter) -> Result<Page, GraphError> {
+        self.call(&Outgoing::get(url), meter).await
+    }
+}

@@ -1,0 +1,18 @@
+//! The Graph client: paging, batches, retries, rate, and the guard that keeps the token at home.
+//!
+//! In go addresses below the configured origin; out come JSON objects, or a [`GraphError`] that says whether the
+//! collection is forbidden, unlicensed, unavailable or broken. Everything Graph answers is untrusted input.
+
+mod batch;
+mod body;
+mod client;
+mod error;
+mod lane;
+mod list;
+mod origin;
+
+pub(crate) use batch::SubRequest;
+pub(crate) use client::{Graph, Meter, failure_class};
+pub(crate) use error::GraphError;
+pub(crate) use list::{ListEvent, MAX_RESTARTS, NextLink, Page};
+pub(crate) use origin::Version;

@@ -1,0 +1,36 @@
+//! Graph's objects become the register's records. Pure functions: an object goes in, a record comes out.
+//!
+//! Whatever Graph sends that has no field of its own lands in `extendedAttributes`, cleaned of nulls, annotations and
+//! chance orders, so that an unchanged object always becomes the same record.
+
+mod assignment;
+mod group;
+mod object;
+mod role;
+mod service_principal;
+mod user;
+
+pub(crate) use assignment::{GroupLink, group_link, pim_group_eligibility};
+pub(crate) use group::{GROUP_NAMES, GROUP_PROPERTIES, group};
+pub(crate) use object::Object;
+pub(crate) use role::{
+    Schedule, ScheduleKey, role_assignment, role_definition, role_eligibility, schedule,
+};
+pub(crate) use service_principal::{SERVICE_PRINCIPAL_PROPERTIES, service_principal};
+pub(crate) use user::{USER_PROPERTIES, user};
+
+/// What an object of a list became.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Mapped<R> {
+    Record(Box<R>),
+    /// The echo of something that is read elsewhere; left out on purpose.
+    Echo,
+    /// It lacks what a record needs, so the list is not known in full.
+    Unreadable,
+}
+
+impl<R> From<Option<R>> for Mapped<R> {
+    fn from(record: Option<R>) -> Self {
+        record.map_or(Self::Unreadable, |record| Self::Record(Box::new(record)))
+    }
+}

@@ -1,0 +1,253 @@
+//! Directory roles: definitions, assignments, eligibility.
+
+use chrono::{DateTime, Utc};
+use contract::records::{Resource, ResourceAssignment, assignment_type, resource_type};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Mapped, Object};
+
+/// A role definition as a resource. `is_privileged` is known in the beta API only.
+pub(crate) fn role_definition(value: Value, is_privileged: Option<bool>) -> Option<Resource> {
+    let (id, mut role) = Object::read(value)?;
+    if !role.has("displayName") {
+        return None;
+    }
+    if let Some(is_privileged) = is_privileged {
+        role.add("isPrivileged", is_privileged);
+    }
+    role.discard("inheritsPermissionsFrom");
+    Some(Resource {
+        id: Some(id),
+        resource_type: Some(resource_type::ENTRA_DIRECTORY_ROLE),
+        display_name: role.text("displayName").unwrap_or_else(|| id.to_string()),
+        description: role.text("description"),
+        enabled: role.flag("isEnabled"),
+        template_id: role.guid("templateId"),
+        extended_attributes: role.rest(),
+        ..Resource::default()
+    })
+}
+
+/// What an active assignment and its schedule have in common: role, principal, scope.
+pub(crate) type ScheduleKey = (Uuid, Uuid, String);
+
+/// What PIM knows about an active assignment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Schedule {
+    start: Option<DateTime<Utc>>,
+    end: Option<DateTime<Utc>>,
+    assignment_type: Option<String>,
+}
+
+/// A schedule instance of an active assignment. `None` for those that a group's assignment brings about: the register
+/// resolves groups itself.
+pub(crate) fn schedule(value: Value) -> Option<(ScheduleKey, Schedule)> {
+    let mut instance = Object::without_id(value)?;
+    if is_inherited(&instance) {
+        return None;
+    }
+    let key = (
+        instance.guid("roleDefinitionId")?,
+        instance.guid("principalId")?,
+        scope_of(&mut instance),
+    );
+    let schedule = Schedule {
+        start: instance.date("startDateTime"),
+        end: instance.date("endDateTime"),
+        assignment_type: instance
+            .text("assignmentType")
+            .map(|word| capitalised(&word)),
+    };
+    Some((key, schedule))
+}
+
+/// The key of an assignment's schedule.
+pub(super) fn scope_of(object: &mut Object) -> String {
+    let directory = object.text("directoryScopeId");
+    let app = object.text("appScopeId");
+    directory
+        .or(app)
+        .map_or_else(|| "/".to_owned(), |scope| lower_guids(&scope))
+}
+
+/// An active role assignment.
+pub(crate) fn role_assignment(
+    value: Value,
+    schedule_of: impl FnOnce(&ScheduleKey) -> Option<Schedule>,
+) -> Option<ResourceAssignment> {
+    let mut object = Object::without_id(value)?;
+    let role = object.guid("roleDefinitionId")?;
+    let principal = object.guid("principalId")?;
+    let scope = scope_of(&mut object);
+    let key = (role, principal, scope);
+    let schedule = schedule_of(&key);
+    let mut record = ResourceAssignment::new(assignment_type::DIRECT);
+    record.principal_type = principal_type_of(&mut object);
+    record.source_id = object.text("id");
+    if let Some(schedule) = schedule {
+        record.start_date_time = schedule.start;
+        record.expiration_date_time = schedule.end;
+        record.state = schedule.assignment_type;
+    }
+    let (role, principal, scope) = key;
+    record.resource_id = Some(role);
+    record.principal_id = Some(principal);
+    record.role_scope = Some(scope);
+    record.resource_type = Some(resource_type::ENTRA_DIRECTORY_ROLE);
+    discard_known(&mut object);
+    record.extended_attributes = object.rest();
+    Some(record)
+}
+
+/// Eligibility for a role. Eligibility that a group brings about is an echo: the register resolves groups itself.
+pub(crate) fn role_eligibility(value: Value) -> Mapped<ResourceAssignment> {
+    match Object::without_id(value) {
+        Some(object) if is_inherited(&object) => Mapped::Echo,
+        Some(object) => Mapped::from(direct_eligibility(object)),
+        None => Mapped::Unreadable,
+    }
+}
+
+fn direct_eligibility(mut object: Object) -> Option<ResourceAssignment> {
+    let mut record = ResourceAssignment::new(assignment_type::ELIGIBLE);
+    record.resource_id = Some(object.guid("roleDefinitionId")?);
+    record.principal_id = Some(object.guid("principalId")?);
+    record.role_scope = Some(scope_of(&mut object));
+    record.resource_type = Some(resource_type::ENTRA_DIRECTORY_ROLE);
+    record.principal_type = principal_type_of(&mut object);
+    record.start_date_time = object.date("startDateTime");
+    record.expiration_date_time = object.date("endDateTime");
+    record.source_id = object.text("id");
+    discard_known(&mut object);
+    record.extended_attributes = object.rest();
+    Some(record)
+}
+
+fn principal_type_of(object: &mut Object) -> Option<contract::TypeName> {
+    object.nested("principal")?.principal_kind()
+}
+
+/// Is this the echo of an assignment to a group the principal belongs to?
+pub(super) fn is_inherited(object: &Object) -> bool {
+    object.peek("memberType").is_some_and(|kind| {
+        kind.eq_ignore_ascii_case("group") || kind.eq_ignore_ascii_case("inherited")
+    })
+}
+
+/// Fields that say what the record says already, or nothing that lasts.
+fn discard_known(object: &mut Object) {
+    for key in [
+        "principal",
+        "principalOrganizationId",
+        "memberType",
+        "resourceScope",
+        "condition",
+    ] {
+        object.discard(key);
+    }
+}
+
+/// `assigned` and `Assigned` are the same word.
+pub(super) fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+/// GUIDs inside a scope come in any case.
+fn lower_guids(scope: &str) -> String {
+    let segments: Vec<String> = scope
+        .split('/')
+        .map(|segment| match Uuid::parse_str(segment) {
+            Ok(guid) => guid.to_string(),
+            Err(_) => segment.to_owned(),
+        })
+        .collect();
+    segments.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn assignment() -> Value {
+        json!({
+            "id": "lAPp-1", "principalId": "D15F6B83-0E7A-4C29-B4D7-68A3F1E2C950",
+            "roleDefinitionId": "62e90394-69f5-4237-9190-012177145e10",
+            "directoryScopeId": "/administrativeUnits/58E1C7B4-9F20-4AD3-8E6B-03D7F5A2C9E1", "appScopeId": null,
+            "principal": {"@odata.type": "#microsoft.graph.group", "id": "d15f6b83-0e7a-4c29-b4d7-68a3f1e2c950"}
+        })
+    }
+
+    #[test]
+    fn a_role_held_by_a_group_keeps_the_group_as_its_holder_and_its_scope() {
+        let record = role_assignment(assignment(), |_| None).expect("an assignment");
+        assert_eq!(
+            record.principal_type.map(|t| t.to_string()).as_deref(),
+            Some("Group")
+        );
+        assert_eq!(
+            record.role_scope.as_deref(),
+            Some("/administrativeUnits/58e1c7b4-9f20-4ad3-8e6b-03d7f5a2c9e1")
+        );
+        assert_eq!(record.source_id.as_deref(), Some("lAPp-1"));
+        assert_eq!(record.expiration_date_time, None);
+        assert_eq!(record.extended_attributes, None);
+    }
+
+    #[test]
+    fn an_activated_assignment_gets_start_end_and_state_from_its_schedule() {
+        let (key, found) = schedule(json!({
+            "principalId": "d15f6b83-0e7a-4c29-b4d7-68a3f1e2c950", "memberType": "Direct",
+            "roleDefinitionId": "62E90394-69F5-4237-9190-012177145E10",
+            "directoryScopeId": "/administrativeUnits/58e1c7b4-9f20-4ad3-8e6b-03d7f5a2c9e1",
+            "assignmentType": "activated", "startDateTime": "2026-02-03T07:12:44.103Z",
+            "endDateTime": "2026-02-03T15:12:44.103Z"
+        }))
+        .expect("a schedule");
+        let record = role_assignment(assignment(), |wanted| (*wanted == key).then_some(found));
+        let record = record.expect("an assignment");
+        assert_eq!(record.state.as_deref(), Some("Activated"));
+        assert!(record.start_date_time < record.expiration_date_time);
+    }
+
+    #[test]
+    fn eligibility_that_a_group_brings_about_is_left_to_the_group() {
+        let mut instance = json!({
+            "id": "x-e", "principalId": "1b9f2c74-6a0d-4f3e-8c15-90d2a7e4b611", "memberType": "Group",
+            "roleDefinitionId": "fe930be7-5e62-47db-91af-98c3a49a38b1", "directoryScopeId": "/",
+            "startDateTime": "2025-09-01T08:00:00Z", "endDateTime": null
+        });
+        assert_eq!(role_eligibility(instance.clone()), Mapped::Echo);
+        instance["memberType"] = json!("direct");
+        let Mapped::Record(record) = role_eligibility(instance.clone()) else {
+            panic!("eligibility");
+        };
+        assert_eq!(record.assignment_type, assignment_type::ELIGIBLE);
+        assert_eq!(record.role_scope.as_deref(), Some("/"));
+        assert_eq!(record.expiration_date_time, None);
+        instance["principalId"] = json!(null);
+        assert_eq!(role_eligibility(instance), Mapped::Unreadable);
+    }
+
+    #[test]
+    fn a_role_definition_keeps_its_template_and_privilege() {
+        let resource = role_definition(
+            json!({"id": "62e90394-69f5-4237-9190-012177145e10", "displayName": "Global Administrator",
+                "templateId": "62E90394-69F5-4237-9190-012177145E10", "isEnabled": true, "isBuiltIn": true}),
+            Some(true),
+        )
+        .expect("a role");
+        assert_eq!(resource.template_id, resource.id);
+        assert_eq!(resource.enabled, Some(true));
+        assert_eq!(
+            resource.extended_attributes.map(Value::Object),
+            Some(json!({"isBuiltIn": true, "isPrivileged": true}))
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! Which collections a selection asks for, and what is said about those it does not.
+
+use crate::Selection;
+
+/// What to do about the collections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub users: bool,
+    pub service_principals: bool,
+    /// Read the list of groups: to post them, or to know whose members to read.
+    pub list_groups: bool,
+    pub post_groups: bool,
+    pub group_links: bool,
+    pub role_definitions: bool,
+    pub role_assignments: bool,
+    pub pim: bool,
+    /// Collections that are not read, and why.
+    pub skipped: Vec<(&'static str, &'static str)>,
+}
+
+const NOT_ASKED_FOR: &str = "not asked for";
+const NOT_IN_THIS_VERSION: &str = "not part of this version";
+
+impl Plan {
+    pub fn new(selection: Selection) -> Self {
+        let mut skipped = Vec::new();
+        let mut skip_unless = |is_wanted: bool, collections: &[&'static str]| {
+            if !is_wanted {
+                skipped.extend(collections.iter().map(|name| (*name, NOT_ASKED_FOR)));
+            }
+        };
+        skip_unless(selection.principals, &["users", "guests"]);
+        skip_unless(
+            selection.service_principals,
+            &["service principals", "managed identities", "agents"],
+        );
+        skip_unless(selection.resources, &["groups", "directory roles"]);
+        skip_unless(
+            selection.assignments,
+            &["group members", "group owners", "role assignments"],
+        );
+        skip_unless(selection.pim, &["role eligibility", "group eligibility"]);
+        let unbuilt = |is_wanted: bool| {
+            if is_wanted {
+                NOT_IN_THIS_VERSION
+            } else {
+                NOT_ASKED_FOR
+            }
+        };
+        skipped.push(("governance", unbuilt(selection.governance)));
+        skipped.push(("contexts", unbuilt(selection.contexts)));
+        Self {
+            users: selection.principals,
+            service_principals: selection.service_principals,
+            list_groups: selection.resources || selection.assignments,
+            post_groups: selection.resources,
+            group_links: selection.assignments,
+            role_definitions: selection.resources,
+            role_assignments: selection.assignments,
+            pim: selection.pim,
+            skipped,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_and_not_built_is_said_in_the_report() {
+        let plan = Plan::new(Selection::default());
+        let reason = |name: &str| {
+            plan.skipped
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, why)| *why)
+        };
+        assert_eq!(reason("governance"), Some(NOT_IN_THIS_VERSION));
+        assert_eq!(reason("contexts"), Some(NOT_IN_THIS_VERSION));
+        assert_eq!(reason("agents"), Some(NOT_ASKED_FOR));
+        assert_eq!(reason("users"), None);
+    }
+
+    #[test]
+    fn memberships_alone_still_need_the_list_of_groups() {
+        let plan = Plan::new(Selection {
+            resources: false,
+            ..Selection::default()
+        });
+        assert!(plan.list_groups && plan.group_links && !plan.post_groups);
+    }
+}

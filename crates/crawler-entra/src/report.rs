@@ -1,0 +1,369 @@
+//! The run report for people: an aligned table, what could not be read, what it cost, one sentence.
+
+use std::fmt::Write as _;
+
+use contract::{CollectionReport, CollectionStatus, RunOutcome, RunReport};
+
+/// The word for how a run ended.
+pub fn outcome_word(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::Complete => "complete",
+        RunOutcome::Partial => "partial",
+        RunOutcome::Held => "held",
+        RunOutcome::Failed => "failed",
+        RunOutcome::Cancelled => "cancelled",
+    }
+}
+
+/// The word for how the reading of a collection ended.
+pub fn status_word(status: CollectionStatus) -> &'static str {
+    match status {
+        CollectionStatus::Complete => "complete",
+        CollectionStatus::Partial => "partial",
+        CollectionStatus::Forbidden => "forbidden",
+        CollectionStatus::Unlicensed => "unlicensed",
+        CollectionStatus::Unavailable => "unavailable",
+        CollectionStatus::Skipped => "skipped",
+        CollectionStatus::Failed => "failed",
+    }
+}
+
+/// The word for how the reading of this collection ended. Somebody who stopped a crawl need not look for a fault.
+pub(crate) fn ending_word(collection: &CollectionReport) -> &'static str {
+    let is_cancelled = |failure: &contract::Failure| failure.reason == CANCELLED;
+    match collection.status {
+        CollectionStatus::Failed if collection.failures.first().is_some_and(is_cancelled) => {
+            CANCELLED
+        }
+        status => status_word(status),
+    }
+}
+
+/// The reason of whatever ended because the run was cancelled.
+const CANCELLED: &str = "cancelled";
+
+/// How a run with these collections ended.
+pub(crate) fn outcome_of(collections: &[CollectionReport]) -> RunOutcome {
+    let wanted = || {
+        collections
+            .iter()
+            .filter(|c| c.status != CollectionStatus::Skipped)
+    };
+    let is_whole = |c: &CollectionReport| c.status == CollectionStatus::Complete && c.rejected == 0;
+    let brought_something =
+        |c: &CollectionReport| c.status == CollectionStatus::Complete || c.read > 0;
+    if wanted().all(is_whole) {
+        if wanted().any(|c| c.held.is_some()) {
+            RunOutcome::Held
+        } else {
+            RunOutcome::Complete
+        }
+    } else if wanted().any(brought_something) {
+        RunOutcome::Partial
+    } else {
+        RunOutcome::Failed
+    }
+}
+
+/// The whole report as text.
+pub fn render(report: &RunReport) -> String {
+    if report.collections.is_empty() {
+        // The run ended before anything was read: one sentence says it all.
+        return sentence(report) + "\n";
+    }
+    let mut text = table(&report.collections);
+    let is_cancelled = report.outcome == RunOutcome::Cancelled;
+    text.push_str(&failures(&report.collections, is_cancelled));
+    let traffic = &report.traffic;
+    let _ = writeln!(
+        text,
+        "\nGraph: {} requests in {} calls, {} resource units, {:.1} MB, {} times throttled, {} sent again, {:.1} s waited",
+        traffic.requests,
+        traffic.http_calls,
+        traffic.resource_units,
+        traffic.received_bytes as f64 / 1e6,
+        traffic.throttled,
+        traffic.retries,
+        traffic.waited_ms as f64 / 1000.0,
+    );
+    let _ = writeln!(text, "{}", sentence(report));
+    text
+}
+
+const HEADINGS: [&str; 9] = [
+    "collection",
+    "status",
+    "read",
+    "new",
+    "changed",
+    "same",
+    "removed",
+    "refused",
+    "held",
+];
+
+fn table(collections: &[CollectionReport]) -> String {
+    let mut rows: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(collections.iter().map(row));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..HEADINGS.len()).map(|c| width(c).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, &width))| match column {
+                0 | 1 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            })
+            .collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
+}
+
+fn row(collection: &CollectionReport) -> [String; 9] {
+    let name = collection.collection.clone();
+    let status = ending_word(collection).to_owned();
+    if collection.status == CollectionStatus::Skipped {
+        let none = String::new;
+        return [
+            name,
+            status,
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+        ];
+    }
+    let held = collection.held.as_ref().map_or(0, |held| held.would_delete);
+    [
+        name,
+        status,
+        collection.read.to_string(),
+        collection.inserted.to_string(),
+        collection.updated.to_string(),
+        collection.unchanged.to_string(),
+        collection.deleted.to_string(),
+        collection.rejected.to_string(),
+        held.to_string(),
+    ]
+}
+
+/// Failures shown per collection; the report itself has more.
+const SHOWN: usize = 10;
+
+fn failures(collections: &[CollectionReport], is_cancelled: bool) -> String {
+    let mut text = String::new();
+    let (skipped, read): (Vec<_>, Vec<_>) = collections
+        .iter()
+        .partition(|collection| collection.status == CollectionStatus::Skipped);
+    for collection in read {
+        let name = &collection.collection;
+        if let Some(message) = &collection.message {
+            let _ = writeln!(text, "{name}: {message}");
+        }
+        if let Some(permission) = &collection.missing_permission {
+            let _ = writeln!(
+                text,
+                "{name}: grant {permission} (application permission, with admin consent)"
+            );
+        }
+        // That everything was cancelled is said once, at the end.
+        if !is_cancelled {
+            text.push_str(&objects_that_failed(collection));
+        }
+        if let Some(held) = &collection.held {
+            let _ = writeln!(
+                text,
+                "{name}: {} of {} removals wait for a decision ({})",
+                held.would_delete, held.of, held.change_set_id
+            );
+        }
+    }
+    text.push_str(&what_was_skipped(&skipped));
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n{text}")
+    }
+}
+
+fn objects_that_failed(collection: &CollectionReport) -> String {
+    let mut text = String::new();
+    let name = &collection.collection;
+    if collection.failed_parents > 0 {
+        let _ = writeln!(text, "{name}: not read in full:");
+    }
+    for failure in collection.failures.iter().take(SHOWN) {
+        let reason = &failure.reason;
+        let _ = match (&failure.display_name, failure.id) {
+            (Some(of), Some(id)) => writeln!(text, "  {of} ({id}): {reason}"),
+            (Some(of), None) => writeln!(text, "  {of}: {reason}"),
+            (None, Some(id)) => writeln!(text, "  {id}: {reason}"),
+            (None, None) => writeln!(text, "{name}: {reason}"),
+        };
+    }
+    let known = collection
+        .failed_parents
+        .max(collection.failures.len() as u64);
+    let hidden = known.saturating_sub(collection.failures.len().min(SHOWN) as u64);
+    if hidden > 0 {
+        let _ = writeln!(text, "  and {hidden} more");
+    }
+    text
+}
+
+/// One line for each reason.
+fn what_was_skipped(skipped: &[&CollectionReport]) -> String {
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for collection in skipped {
+        let reason = collection.message.as_deref().unwrap_or("skipped");
+        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(&collection.collection),
+            None => by_reason.push((reason, vec![&collection.collection])),
+        }
+    }
+    let mut text = String::new();
+    for (reason, names) in by_reason {
+        let _ = writeln!(text, "{reason}: {}", names.join(", "));
+    }
+    text
+}
+
+/// The end of the report.
+fn sentence(report: &RunReport) -> String {
+    let seconds = (report.finished_at - report.started_at).as_seconds_f64();
+    let read: u64 = report.collections.iter().map(|c| c.read).sum();
+    let what = match report.outcome {
+        RunOutcome::Complete => "Complete: everything that was asked for was read",
+        RunOutcome::Partial => "Partial: what could not be read was left as it was",
+        RunOutcome::Held => "Held: everything was read, removals wait for a decision",
+        RunOutcome::Failed => "Failed: nothing useful could be read",
+        RunOutcome::Cancelled => "Cancelled: what had not been committed removed nothing",
+    };
+    let mut sentence = format!("{what} ({read} objects in {seconds:.1} s).");
+    if let Some(message) = report.message.as_ref().filter(|text| *text != CANCELLED) {
+        let _ = write!(sentence, " {message}");
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collection(name: &str, status: CollectionStatus, read: u64) -> CollectionReport {
+        CollectionReport {
+            collection: name.into(),
+            status,
+            read,
+            inserted: read,
+            updated: 0,
+            unchanged: 0,
+            deleted: 0,
+            rejected: 0,
+            held: None,
+            requests: 1,
+            failed_parents: 0,
+            failures: vec![],
+            missing_permission: None,
+            message: None,
+            duration_ms: 1,
+        }
+    }
+
+    fn held() -> contract::Held {
+        contract::Held {
+            change_set_id: uuid::Uuid::nil(),
+            would_delete: 11,
+            of: 12,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn an_outcome_says_the_worst_that_happened() {
+        use CollectionStatus::{Complete, Failed, Forbidden, Skipped};
+        let done = collection("users", Complete, 5);
+        let skipped = collection("governance", Skipped, 0);
+        let mut waiting = done.clone();
+        waiting.held = Some(held());
+        let mut refused = done.clone();
+        refused.rejected = 1;
+        let forbidden = collection("groups", Forbidden, 0);
+        let of = |list: &[&CollectionReport]| {
+            outcome_of(&list.iter().map(|c| (*c).clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[&done, &skipped]), RunOutcome::Complete);
+        assert_eq!(of(&[&done, &waiting]), RunOutcome::Held);
+        assert_eq!(of(&[&refused]), RunOutcome::Partial);
+        assert_eq!(of(&[&waiting, &forbidden]), RunOutcome::Partial);
+        assert_eq!(of(&[&forbidden, &skipped]), RunOutcome::Failed);
+        assert_eq!(of(&[&collection("users", Failed, 3)]), RunOutcome::Partial);
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_names_what_could_not_be_read() {
+        let mut members = collection("group members", CollectionStatus::Partial, 123_456);
+        members.failed_parents = 12;
+        members.failures = vec![contract::Failure {
+            id: Some(uuid::Uuid::nil()),
+            display_name: Some("Poison".into()),
+            reason: "HTTP 500".into(),
+        }];
+        members.missing_permission = Some("Member.Read.Hidden".into());
+        let now = chrono::Utc::now();
+        let text = render(&RunReport {
+            run_id: uuid::Uuid::nil(),
+            system_id: None,
+            crawler: "c".into(),
+            mode: contract::SyncMode::Full,
+            outcome: RunOutcome::Partial,
+            message: None,
+            started_at: now,
+            finished_at: now,
+            collections: vec![collection("users", CollectionStatus::Complete, 7), members],
+            traffic: contract::Traffic::default(),
+        });
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0].find("read").map(|at| at + 4),
+            lines[1].find(" 7 ").map(|at| at + 2)
+        );
+        assert!(text.contains("Poison (00000000"), "{text}");
+        assert!(text.contains("and 11 more"), "{text}");
+        assert!(text.contains("grant Member.Read.Hidden"), "{text}");
+        assert!(text.contains("Partial:"), "{text}");
+    }
+
+    #[test]
+    fn widths_hold_with_large_numbers_and_long_names() {
+        let mut long = collection(&"ş".repeat(40), CollectionStatus::Unavailable, u64::MAX);
+        long.held = Some(held());
+        let short = collection("users", CollectionStatus::Complete, 7);
+        let text = table(&[short, long]);
+        let widths: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
+        assert_eq!(widths.len(), 3);
+        assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
+    }
+
+    #[test]
+    fn what_was_cancelled_is_not_called_a_failure_and_is_said_once() {
+        let mut users = collection("users", CollectionStatus::Failed, 3);
+        users.failures = vec![contract::Failure {
+            id: None,
+            display_name: None,
+            reason: CANCELLED.into(),
+        }];
+        assert_eq!(row(&users)[1], "cancelled");
+        assert_eq!(failures(&[users.clone()], true), "");
+        users.failures[0].reason = "HTTP 500".into();
+        assert_eq!(row(&users)[1], "failed");
+        assert_eq!(failures(&[users], false), "\nusers: HTTP 500\n");
+    }
+}

@@ -1,0 +1,9 @@
+//! A crawl of a simulated tenant into a register that remembers what it got.
+
+mod binary;
+mod cancelling;
+mod completeness;
+mod contents;
+mod resilience;
+mod security;
+mod support;

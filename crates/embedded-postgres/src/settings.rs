@@ -1,0 +1,117 @@
+//! How a server is asked for.
+
+use std::path::PathBuf;
+
+/// What kind of server to run, and where.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the server lives. Created when missing; must be empty or made by an earlier start.
+    pub data_folder: PathBuf,
+    /// The port on 127.0.0.1; `None` takes a free one at every start.
+    pub port: Option<u16>,
+    /// For tests: nothing is flushed to disk and the folder is removed when the server stops.
+    pub ephemeral: bool,
+    /// Further server settings (`name`, `value`), stronger than ours.
+    pub configuration: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// A lasting server on a free port.
+    pub fn new(data_folder: impl Into<PathBuf>) -> Self {
+        Self {
+            data_folder: data_folder.into(),
+            port: None,
+            ephemeral: false,
+            configuration: Vec::new(),
+        }
+    }
+
+    /// A fast server that loses everything when it stops.
+    pub fn ephemeral(data_folder: impl Into<PathBuf>) -> Self {
+        Self {
+            ephemeral: true,
+            ..Self::new(data_folder)
+        }
+    }
+
+    /// The server settings of one start, as (`name`, `value`). They are given on the command line, so that a folder
+    /// made by an older release runs with the settings of this one.
+    pub(crate) fn server_configuration(&self) -> Vec<(String, String)> {
+        let common = [
+            ("listen_addresses", "127.0.0.1"),
+            ("password_encryption", "scram-sha-256"),
+            ("log_destination", "stderr"),
+            ("logging_collector", "off"),
+            ("log_line_prefix", "%m [%p] %u@%d "),
+            ("ssl", "off"),
+            ("jit", "off"),
+        ];
+        let lasting = [
+            // Statements can carry personal data; the log file must not.
+            ("log_min_error_statement", "panic"),
+            ("max_wal_size", "2GB"),
+            ("wal_compression", "on"),
+        ];
+        let fleeting = [
+            ("fsync", "off"),
+            ("synchronous_commit", "off"),
+            ("full_page_writes", "off"),
+            ("max_connections", "200"),
+            ("shared_buffers", "64MB"),
+            ("wal_level", "minimal"),
+            ("max_wal_senders", "0"),
+            ("autovacuum_naptime", "60s"),
+        ];
+        let chosen: &[(&str, &str)] = if self.ephemeral { &fleeting } else { &lasting };
+        common
+            .iter()
+            .chain(chosen)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .chain(self.configuration.iter().cloned())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+
+    fn value(settings: &Settings, name: &str) -> Option<String> {
+        let configuration = settings.server_configuration();
+        let last = configuration.iter().rev().find(|(key, _)| key == name)?;
+        Some(last.1.clone())
+    }
+
+    #[test]
+    fn a_lasting_server_keeps_its_data_safe() {
+        assert_eq!(value(&Settings::new("x"), "fsync"), None);
+        assert_eq!(value(&Settings::new("x"), "full_page_writes"), None);
+    }
+
+    #[test]
+    fn only_a_throw_away_server_skips_flushing() {
+        assert_eq!(
+            value(&Settings::ephemeral("x"), "fsync").as_deref(),
+            Some("off")
+        );
+    }
+
+    #[test]
+    fn both_listen_on_loopback_only() {
+        for settings in [Settings::new("x"), Settings::ephemeral("x")] {
+            assert_eq!(
+                value(&settings, "listen_addresses").as_deref(),
+                Some("127.0.0.1")
+            );
+        }
+    }
+
+    #[test]
+    fn the_callers_settings_come_last_and_win() {
+        let mut settings = Settings::ephemeral("x");
+        settings
+            .configuration
+            .push(("max_connections".into(), "7".into()));
+        assert_eq!(value(&settings, "max_connections").as_deref(), Some("7"));
+    }
+}

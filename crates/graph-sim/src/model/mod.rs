@@ -1,0 +1,247 @@
+//! The simulated tenant as plain data: objects by id, links by the object they
+//! start from. Nothing here knows how Graph renders it.
+//!
+//! All maps are ordered by id, so pages, truth and changes come out in the same
+//! order every time.
+
+mod group;
+mod link;
+mod role;
+mod service_principal;
+mod user;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+pub use group::{AdministrativeUnit, Group};
+pub use link::{Link, LinkMap, MemberKind};
+pub use role::{
+    AssignmentType, GroupAccess, GroupEligibility, RoleAssignment, RoleDefinition, RoleEligibility,
+};
+pub use service_principal::{
+    AppRole, Application, Credential, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
+};
+pub use user::{License, OnPremises, SignInActivity, User, UserType};
+
+/// A whole tenant. The fields are open so that a test can set up any situation;
+/// prefer the methods for removals, which also remove the links.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tenant {
+    /// Tenant id.
+    pub tenant_id: Uuid,
+    /// Seed it was generated from.
+    pub seed: u64,
+    /// Name of the organisation.
+    pub display_name: String,
+    /// `….onmicrosoft.com` domain.
+    pub initial_domain: String,
+    /// Default domain.
+    pub default_domain: String,
+    /// When the tenant was created.
+    pub created: DateTime<Utc>,
+    /// Users by id.
+    pub users: BTreeMap<Uuid, User>,
+    /// Groups by id.
+    pub groups: BTreeMap<Uuid, Group>,
+    /// Service principals by id.
+    pub service_principals: BTreeMap<Uuid, ServicePrincipal>,
+    /// Application registrations by id.
+    pub applications: BTreeMap<Uuid, Application>,
+    /// Administrative units by id.
+    pub administrative_units: BTreeMap<Uuid, AdministrativeUnit>,
+    /// Members by group.
+    pub members: LinkMap,
+    /// Owners by group.
+    pub owners: LinkMap,
+    /// Owners by service principal.
+    pub service_principal_owners: LinkMap,
+    /// Owners by application.
+    pub application_owners: LinkMap,
+    /// Role definitions by id.
+    pub role_definitions: BTreeMap<Uuid, RoleDefinition>,
+    /// Active role assignments by id.
+    pub role_assignments: BTreeMap<String, RoleAssignment>,
+    /// Role eligibilities by schedule id.
+    pub role_eligibilities: BTreeMap<Uuid, RoleEligibility>,
+    /// Group eligibilities by instance id, hence grouped by group.
+    pub group_eligibilities: BTreeMap<String, GroupEligibility>,
+    /// Groups onboarded to PIM for Groups.
+    pub pim_groups: BTreeSet<Uuid>,
+}
+
+impl Tenant {
+    /// What an object id stands for.
+    pub fn kind_of(&self, id: Uuid) -> Option<MemberKind> {
+        if self.users.contains_key(&id) {
+            Some(MemberKind::User)
+        } else if self.groups.contains_key(&id) {
+            Some(MemberKind::Group)
+        } else if self.service_principals.contains_key(&id) {
+            Some(MemberKind::ServicePrincipal)
+        } else {
+            None
+        }
+    }
+
+    /// The link that points at an existing object.
+    pub fn link_to(&self, id: Uuid) -> Option<Link> {
+        self.kind_of(id).map(|kind| Link { id, kind })
+    }
+
+    /// Adds a member; `false` when either object is missing or the link exists.
+    pub fn add_member(&mut self, group_id: Uuid, member_id: Uuid) -> bool {
+        match self.link_to(member_id) {
+            Some(link) if self.groups.contains_key(&group_id) => self.members.add(group_id, link),
+            _ => false,
+        }
+    }
+
+    /// Removes a member; `false` when there was no such link.
+    pub fn remove_member(&mut self, group_id: Uuid, member_id: Uuid) -> bool {
+        self.members.remove(group_id, member_id)
+    }
+
+    /// Adds a group owner; `false` when either object is missing or the link exists.
+    pub fn add_owner(&mut self, group_id: Uuid, owner_id: Uuid) -> bool {
+        match self.link_to(owner_id) {
+            Some(link) if self.groups.contains_key(&group_id) => self.owners.add(group_id, link),
+            _ => false,
+        }
+    }
+
+    /// Removes a group owner; `false` when there was no such link.
+    pub fn remove_owner(&mut self, group_id: Uuid, owner_id: Uuid) -> bool {
+        self.owners.remove(group_id, owner_id)
+    }
+
+    /// Deletes users, groups, service principals and applications together with
+    /// everything that refers to them.
+    pub fn remove_objects(&mut self, ids: impl IntoIterator<Item = Uuid>) {
+        let gone: HashSet<Uuid> = ids.into_iter().collect();
+        if gone.is_empty() {
+            return;
+        }
+        self.users.retain(|id, _| !gone.contains(id));
+        self.groups.retain(|id, _| !gone.contains(id));
+        self.service_principals.retain(|id, _| !gone.contains(id));
+        self.applications.retain(|id, _| !gone.contains(id));
+        for user in self.users.values_mut() {
+            if user.manager_id.is_some_and(|id| gone.contains(&id)) {
+                user.manager_id = None;
+            }
+            user.licenses.retain(|license| {
+                license
+                    .assigned_by_group
+                    .is_none_or(|id| !gone.contains(&id))
+            });
+        }
+        for links in [
+            &mut self.members,
+            &mut self.owners,
+            &mut self.service_principal_owners,
+            &mut self.application_owners,
+        ] {
+            links.forget(&gone);
+        }
+        self.role_assignments
+            .retain(|_, assignment| !gone.contains(&assignment.principal_id));
+        self.role_eligibilities
+            .retain(|_, eligibility| !gone.contains(&eligibility.principal_id));
+        self.group_eligibilities.retain(|_, eligibility| {
+            !gone.contains(&eligibility.principal_id) && !gone.contains(&eligibility.group_id)
+        });
+        self.pim_groups.retain(|id| !gone.contains(id));
+    }
+
+    /// The eligibilities of one group, without looking at those of others.
+    pub fn eligibilities_of_group(
+        &self,
+        group_id: Uuid,
+    ) -> impl Iterator<Item = &GroupEligibility> + '_ {
+        self.group_eligibilities
+            .range(format!("{group_id}_")..)
+            .map(|(_, eligibility)| eligibility)
+            .take_while(move |eligibility| eligibility.group_id == group_id)
+    }
+
+    /// Every reference that points at nothing, in words. Empty for a sound tenant.
+    pub fn inconsistencies(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut check = |what: &str, from: String, id: Uuid, kind: MemberKind| {
+            if self.kind_of(id) != Some(kind) {
+                found.push(format!(
+                    "{what} of {from} refers to {id}, which is no {kind:?}"
+                ));
+            }
+        };
+        for (what, links) in [
+            ("member", &self.members),
+            ("owner", &self.owners),
+            ("service principal owner", &self.service_principal_owners),
+            ("application owner", &self.application_owners),
+        ] {
+            for (from, link) in links.iter() {
+                check(what, from.to_string(), link.id, link.kind);
+            }
+        }
+        for user in self.users.values() {
+            if let Some(manager) = user.manager_id {
+                check("manager", user.id.to_string(), manager, MemberKind::User);
+            }
+        }
+        for held in self.role_assignments.values() {
+            check(
+                "holder",
+                held.id.clone(),
+                held.principal_id,
+                held.principal_kind,
+            );
+        }
+        for held in self.role_eligibilities.values() {
+            check(
+                "eligible",
+                held.id.to_string(),
+                held.principal_id,
+                held.principal_kind,
+            );
+        }
+        for held in self.group_eligibilities.values() {
+            check(
+                "eligible",
+                held.id.clone(),
+                held.principal_id,
+                held.principal_kind,
+            );
+            check("group", held.id.clone(), held.group_id, MemberKind::Group);
+        }
+        for (group_id, _) in self.members.iter().chain(self.owners.iter()) {
+            if !self.groups.contains_key(&group_id) {
+                found.push(format!("links start from {group_id}, which is no group"));
+            }
+        }
+        found.extend(self.dangling_roles());
+        found
+    }
+
+    fn dangling_roles(&self) -> impl Iterator<Item = String> + '_ {
+        let assigned = self
+            .role_assignments
+            .values()
+            .map(|held| (held.role_definition_id, &held.directory_scope_id));
+        let eligible = self
+            .role_eligibilities
+            .values()
+            .map(|held| (held.role_definition_id, &held.directory_scope_id));
+        assigned.chain(eligible).filter_map(|(role, scope)| {
+            if !self.role_definitions.contains_key(&role) {
+                return Some(format!("role {role} is not defined"));
+            }
+            let unit = scope.strip_prefix("/administrativeUnits/")?;
+            let known =
+                Uuid::parse_str(unit).is_ok_and(|id| self.administrative_units.contains_key(&id));
+            (!known).then(|| format!("scope {scope} does not exist"))
+        })
+    }
+}

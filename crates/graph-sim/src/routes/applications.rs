@@ -1,0 +1,158 @@
+//! `/applications`, agent blueprints included.
+
+use serde_json::{Value, json};
+
+use super::objects::{ObjectView, expanded, link_page};
+use super::paging::{LARGEST_PAGE, Paging, behind};
+use super::property::{Entity, Filter, Property, render, select, shown};
+use super::wire::{app_roles, certificates, id, secrets, text, time};
+use super::{Call, Route, get};
+use crate::model::Application;
+use crate::permissions;
+use crate::server::answer::{Body, GraphError};
+
+pub(crate) const ROUTES: &[Route] = &[
+    get("/applications", permissions::APPLICATIONS, 2, list),
+    get("/applications/{id}", permissions::APPLICATIONS, 1, single),
+    get(
+        "/applications/{id}/owners",
+        permissions::APPLICATIONS,
+        1,
+        owners,
+    ),
+];
+
+impl Entity for Application {
+    const NAME: &'static str = "application";
+    const PROPERTIES: &'static [Property<Self>] = PROPERTIES;
+    fn odata_type(&self) -> &'static str {
+        if self.is_agent_blueprint {
+            "#microsoft.graph.agentIdentityBlueprint"
+        } else {
+            "#microsoft.graph.application"
+        }
+    }
+    fn is_derived(&self) -> bool {
+        self.is_agent_blueprint
+    }
+}
+
+const PROPERTIES: &[Property<Application>] = &[
+    shown("id", |application| id(application.id)),
+    shown("deletedDateTime", |_| Value::Null),
+    shown("appId", |application| id(application.app_id)),
+    shown("appRoles", |application| app_roles(&application.app_roles)),
+    shown("createdByAppId", |_| Value::Null),
+    shown("createdDateTime", |application| time(application.created)),
+    shown("description", |application| {
+        text(application.description.as_ref())
+    }),
+    shown("disabledByMicrosoftStatus", |_| Value::Null),
+    shown("displayName", |application| json!(application.display_name)),
+    shown("groupMembershipClaims", |_| Value::Null),
+    shown("identifierUris", |application| {
+        json!(application.identifier_uris)
+    }),
+    shown("isDisabled", |_| Value::Null),
+    shown("isFallbackPublicClient", |_| json!(false)),
+    shown("keyCredentials", |application| {
+        certificates(&application.key_credentials)
+    }),
+    shown("notes", |_| Value::Null),
+    shown("passwordCredentials", |application| {
+        secrets(&application.password_credentials)
+    }),
+    shown("publicClient", |_| json!({"redirectUris": []})),
+    shown("publisherDomain", |application| {
+        json!(application.publisher_domain)
+    }),
+    shown("requiredResourceAccess", |_| json!([])),
+    shown("serviceManagementReference", |application| {
+        text(application.service_management_reference.as_ref())
+    }),
+    shown("signInAudience", |application| {
+        json!(application.sign_in_audience)
+    }),
+    shown("spa", |_| json!({"redirectUris": []})),
+    shown("tags", |application| json!(application.tags)),
+    shown(
+        "verifiedPublisher",
+        |_| json!({"displayName": null, "verifiedPublisherId": null, "addedDateTime": null}),
+    ),
+    shown(
+        "web",
+        |application| json!({"homePageUrl": null, "logoutUrl": null, "redirectUris": application.redirect_uris}),
+    ),
+];
+
+fn owners_view<'a>(call: &'a Call<'a>) -> Result<Option<ObjectView<'a>>, GraphError> {
+    let mut expands = call.query.expands()?;
+    match (expands.pop(), expands.is_empty()) {
+        (None, _) => Ok(None),
+        (Some(expand), true) if expand.name == "owners" => {
+            ObjectView::new(call, expand.select).map(Some)
+        }
+        (Some(expand), _) => Err(GraphError::bad_request(format!(
+            "Parsing OData Select and Expand failed: '{}' cannot be expanded on type 'microsoft.graph.application'.",
+            expand.name
+        ))),
+    }
+}
+
+fn object(
+    call: &Call<'_>,
+    application: &Application,
+    selection: &[&'static Property<Application>],
+    view: Option<&ObjectView<'_>>,
+) -> serde_json::Map<String, Value> {
+    let mut object = render(application, selection);
+    if let Some(view) = view {
+        let owners = call.tenant.application_owners.of(application.id);
+        object.insert("owners".to_owned(), expanded(view, owners));
+    }
+    object
+}
+
+fn list(call: &Call<'_>) -> Result<Body, GraphError> {
+    let selection =
+        select::<Application>(call.query.select().as_deref(), call.version, call.grants)?;
+    let paging = Paging::of(call, LARGEST_PAGE)?;
+    let filter =
+        Filter::<Application>::parse(call.query.get("$filter"), call.version, call.is_eventual)?;
+    let view = owners_view(call)?;
+    let applications = behind(&call.tenant.applications, paging.after_id()?)
+        .filter(|application| filter.matches(application));
+    let page = paging.page(
+        call,
+        "applications",
+        applications,
+        |application| application.id.to_string(),
+        |application| Value::Object(object(call, application, &selection, view.as_ref())),
+    );
+    Ok(Body::Json(page))
+}
+
+fn find<'a>(call: &Call<'a>) -> Result<&'a Application, GraphError> {
+    let tenant = call.tenant;
+    tenant
+        .applications
+        .get(&call.id(0)?)
+        .ok_or_else(|| GraphError::not_found(call.parameters[0]))
+}
+
+fn single(call: &Call<'_>) -> Result<Body, GraphError> {
+    let selection =
+        select::<Application>(call.query.select().as_deref(), call.version, call.grants)?;
+    let view = owners_view(call)?;
+    let mut object = object(call, find(call)?, &selection, view.as_ref());
+    object.insert(
+        "@odata.context".to_owned(),
+        call.context("applications/$entity").into(),
+    );
+    Ok(Body::Json(Value::Object(object)))
+}
+
+fn owners(call: &Call<'_>) -> Result<Body, GraphError> {
+    let application = find(call)?;
+    link_page(call, &call.tenant.application_owners, application.id, false)
+}

@@ -1,0 +1,142 @@
+//! What differs between two states of a tenant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::model::Tenant;
+use crate::truth::{TruthLink, group_links};
+
+/// Everything that changed, by kind. An object that is updated existed before and
+/// after; links that vanished with a deleted object are listed as removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ChangeSummary {
+    /// New users.
+    pub created_users: Vec<Uuid>,
+    /// Users with at least one changed attribute.
+    pub updated_users: Vec<Uuid>,
+    /// Deleted users.
+    pub removed_users: Vec<Uuid>,
+    /// New groups.
+    pub created_groups: Vec<Uuid>,
+    /// Groups with at least one changed attribute.
+    pub updated_groups: Vec<Uuid>,
+    /// Deleted groups.
+    pub removed_groups: Vec<Uuid>,
+    /// New service principals.
+    pub created_service_principals: Vec<Uuid>,
+    /// Service principals with at least one changed attribute.
+    pub updated_service_principals: Vec<Uuid>,
+    /// Deleted service principals.
+    pub removed_service_principals: Vec<Uuid>,
+    /// New application registrations.
+    pub created_applications: Vec<Uuid>,
+    /// Deleted application registrations.
+    pub removed_applications: Vec<Uuid>,
+    /// New group memberships.
+    pub added_members: Vec<TruthLink>,
+    /// Group memberships that ended.
+    pub removed_members: Vec<TruthLink>,
+    /// New group ownerships.
+    pub added_owners: Vec<TruthLink>,
+    /// Group ownerships that ended.
+    pub removed_owners: Vec<TruthLink>,
+    /// New role assignments.
+    pub added_role_assignments: Vec<String>,
+    /// Role assignments that ended.
+    pub removed_role_assignments: Vec<String>,
+    /// New role eligibilities (schedule ids).
+    pub added_role_eligibilities: Vec<Uuid>,
+    /// Role eligibilities that ended (schedule ids).
+    pub removed_role_eligibilities: Vec<Uuid>,
+    /// New group eligibilities.
+    pub added_group_eligibilities: Vec<String>,
+    /// Group eligibilities that ended.
+    pub removed_group_eligibilities: Vec<String>,
+}
+
+impl ChangeSummary {
+    /// Compares two states.
+    pub fn between(before: &Tenant, after: &Tenant) -> Self {
+        let members = links(&group_links(&before.members), &group_links(&after.members));
+        let owners = links(&group_links(&before.owners), &group_links(&after.owners));
+        Self {
+            created_users: missing(&after.users, &before.users),
+            updated_users: updated(&before.users, &after.users),
+            removed_users: missing(&before.users, &after.users),
+            created_groups: missing(&after.groups, &before.groups),
+            updated_groups: updated(&before.groups, &after.groups),
+            removed_groups: missing(&before.groups, &after.groups),
+            created_service_principals: missing(
+                &after.service_principals,
+                &before.service_principals,
+            ),
+            updated_service_principals: updated(
+                &before.service_principals,
+                &after.service_principals,
+            ),
+            removed_service_principals: missing(
+                &before.service_principals,
+                &after.service_principals,
+            ),
+            created_applications: missing(&after.applications, &before.applications),
+            removed_applications: missing(&before.applications, &after.applications),
+            added_members: members.0,
+            removed_members: members.1,
+            added_owners: owners.0,
+            removed_owners: owners.1,
+            added_role_assignments: missing(&after.role_assignments, &before.role_assignments),
+            removed_role_assignments: missing(&before.role_assignments, &after.role_assignments),
+            added_role_eligibilities: missing(
+                &after.role_eligibilities,
+                &before.role_eligibilities,
+            ),
+            removed_role_eligibilities: missing(
+                &before.role_eligibilities,
+                &after.role_eligibilities,
+            ),
+            added_group_eligibilities: missing(
+                &after.group_eligibilities,
+                &before.group_eligibilities,
+            ),
+            removed_group_eligibilities: missing(
+                &before.group_eligibilities,
+                &after.group_eligibilities,
+            ),
+        }
+    }
+
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Keys of `of` that are not in `from`.
+fn missing<K: Ord + Clone, V>(of: &BTreeMap<K, V>, from: &BTreeMap<K, V>) -> Vec<K> {
+    of.keys()
+        .filter(|key| !from.contains_key(*key))
+        .cloned()
+        .collect()
+}
+
+fn updated<K: Ord + Clone, V: PartialEq>(
+    before: &BTreeMap<K, V>,
+    after: &BTreeMap<K, V>,
+) -> Vec<K> {
+    before
+        .iter()
+        .filter(|(key, value)| after.get(*key).is_some_and(|now| now != *value))
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+/// Added and removed links.
+fn links(before: &[TruthLink], after: &[TruthLink]) -> (Vec<TruthLink>, Vec<TruthLink>) {
+    let old: BTreeSet<&TruthLink> = before.iter().collect();
+    let new: BTreeSet<&TruthLink> = after.iter().collect();
+    let added = new.difference(&old).map(|link| **link).collect();
+    let removed = old.difference(&new).map(|link| **link).collect();
+    (added, removed)
+}

@@ -1,0 +1,168 @@
+//! The application: its state, its routes, its life.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
+use contract::Problem;
+use sqlx::PgPool;
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    trace::TraceLayer,
+};
+
+use crate::{
+    auth, deletion, error::ApiError, health, ingest, read, record::Schemas, run, session,
+    view_refresh::ViewRefresher,
+};
+
+/// Bodies that are decoded and merged at the same time. More wait a moment, then are asked to come again.
+const INGEST_SLOTS: usize = 8;
+/// Bodies that are received at the same time, in memory as sent.
+const UPLOAD_SLOTS: usize = 32;
+/// How long a body waits for room.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The header that names a request.
+const REQUEST_ID: &str = "x-request-id";
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct AppState {
+    /// The register.
+    pub pool: PgPool,
+    /// The contract's schemas.
+    pub schemas: Arc<Schemas>,
+    /// Room for bodies as they arrive.
+    pub upload_slots: Arc<Semaphore>,
+    /// Room for bodies that are decoded and merged.
+    pub ingest_slots: Arc<Semaphore>,
+    /// Brings the views up to date, one refresh at a time.
+    pub refresher: ViewRefresher,
+}
+
+impl AppState {
+    /// State over an open pool.
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            refresher: ViewRefresher::new(pool.clone()),
+            pool,
+            schemas: Arc::new(Schemas::compile()),
+            upload_slots: Arc::new(Semaphore::new(UPLOAD_SLOTS)),
+            ingest_slots: Arc::new(Semaphore::new(INGEST_SLOTS)),
+        }
+    }
+
+    /// Room to receive a body; asks the caller to come again when there is none for a moment.
+    pub async fn upload_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        room_in(&self.upload_slots).await
+    }
+
+    /// Room to decode and merge a body; asks the caller to come again when there is none for a moment.
+    pub async fn ingest_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        room_in(&self.ingest_slots).await
+    }
+}
+
+async fn room_in(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    tokio::time::timeout(PATIENCE, Arc::clone(slots).acquire_owned())
+        .await
+        .map_err(|_| ApiError::Busy)?
+        .map_err(ApiError::internal)
+}
+
+/// Every route.
+pub fn router(state: AppState) -> Router {
+    let request_id = HeaderName::from_static(REQUEST_ID);
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .merge(auth::routes())
+        .merge(ingest::routes())
+        .merge(session::routes())
+        .merge(deletion::routes())
+        .merge(run::routes())
+        .merge(read::routes())
+        .fallback(|| async { ApiError::NotFound("there is nothing at this path".into()) })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .layer(middleware::from_fn(no_store))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(name_request))
+        .layer(PropagateRequestIdLayer::new(request_id.clone()))
+        .layer(TraceLayer::new_for_http())
+        .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
+        .with_state(state)
+}
+
+/// Names the request in a problem document, so that a person can ask about it.
+async fn name_request(request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .map(str::to_owned);
+    let mut response = next.run(request).await;
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.request_id = id;
+        if let Ok(text) = serde_json::to_vec(&problem) {
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            *response.body_mut() = text.into();
+        }
+    }
+    response
+}
+
+/// Answers are about access: nobody in between keeps them.
+async fn no_store(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+/// What a panic said may hold data: it is not answered, and the panic hook has logged where it was.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    use axum::response::IntoResponse;
+    ApiError::internal("a handler panicked").into_response()
+}
+
+/// Serves until told to stop; requests that are under way are finished.
+pub async fn serve(
+    listener: TcpListener,
+    state: AppState,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let background = TaskTracker::new();
+    background.spawn(state.refresher.clone().run(stop.clone()));
+    background.spawn(session::expire_abandoned(state.pool.clone(), stop.clone()));
+    background.close();
+    let served = axum::serve(listener, router(state))
+        .with_graceful_shutdown(stop.clone().cancelled_owned())
+        .await;
+    stop.cancel();
+    // A refresh is one transaction; what is not done in time is rolled back and done again at the next start.
+    if tokio::time::timeout(Duration::from_secs(10), background.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!("background work did not end in time");
+    }
+    served
+}

@@ -1,0 +1,71 @@
+//! The extractor of the calling key.
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::{header, request::Parts},
+};
+use contract::{KeyInfo, Permission, SystemId};
+
+use super::{ApiKey, store};
+use crate::{app::AppState, error::ApiError};
+
+/// Who calls: a key that exists, is not revoked and has not expired.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The workspace that the key belongs to; nothing outside it exists for the caller.
+    pub workspace_id: i32,
+    /// The key.
+    pub key: KeyInfo,
+}
+
+impl Caller {
+    /// Refuses a caller that lacks a permission.
+    pub fn require(&self, permission: Permission) -> Result<(), ApiError> {
+        if self.key.permissions.contains(&permission) {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden(format!(
+            "the key lacks the permission '{}'",
+            permission.wire_name()
+        )))
+    }
+
+    /// May the key touch this system? Whether the system exists is another question.
+    pub fn may_touch(&self, system_id: SystemId) -> bool {
+        self.key
+            .system_ids
+            .as_ref()
+            .is_none_or(|systems| systems.contains(&system_id))
+    }
+
+    /// How the caller is named in the audit log.
+    pub fn actor(&self) -> String {
+        format!("key:{} ({})", self.key.key_id, self.key.name)
+    }
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    AppState: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (headers.next(), headers.next()) else {
+            return Err(ApiError::Unauthenticated);
+        };
+        let key = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .and_then(|(_, key)| ApiKey::parse(key))
+            .ok_or(ApiError::Unauthenticated)?;
+        let state = AppState::from_ref(state);
+        store::authenticate(&state.pool, &key)
+            .await?
+            .ok_or(ApiError::Unauthenticated)
+    }
+}

@@ -1,0 +1,134 @@
+//! The connection pool and the migrations.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{
+    Connection, Executor, PgConnection, PgPool, Row as _,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// The schema of the register.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// The advisory lock under which one replica migrates; an arbitrary number of ours.
+const MIGRATION_LOCK: i64 = 0x0CAD_A57E;
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The address cannot be read. The text is not repeated: it may hold a password.
+    #[error(
+        "DATABASE_URL is not a PostgreSQL address (postgres://user:password@host:port/database)"
+    )]
+    Address,
+    /// PostgreSQL refused or is away.
+    #[error("PostgreSQL: {0}")]
+    Connection(#[from] sqlx::Error),
+    /// A migration failed.
+    #[error("the schema could not be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The views could not be installed.
+    #[error("the views could not be installed: {0}")]
+    Views(#[from] views::ViewError),
+    /// The server would acknowledge what a crash can lose.
+    #[error(
+        "PostgreSQL runs with {0}=off: acknowledged data could be lost; switch it on, or allow it for tests only"
+    )]
+    NotDurable(&'static str),
+}
+
+/// How the database is used.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// `postgres://…`
+    pub url: SecretString,
+    /// Most connections of this process.
+    pub max_connections: u32,
+    /// Accept a server that may lose acknowledged data. For tests only.
+    pub allow_not_durable: bool,
+}
+
+/// Opens a pool.
+///
+/// A session that comes back inside a transaction is thrown away: a cancelled `begin` (transact-rs/sqlx#4385) would
+/// otherwise make the session lose what is acknowledged on it later.
+pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseError> {
+    let options: PgConnectOptions = settings
+        .url
+        .expose_secret()
+        .parse()
+        .map_err(|_| DatabaseError::Address)?;
+    let options = options.application_name("cadastre").options([
+        ("statement_timeout", "300s"),
+        ("lock_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "30s"),
+        ("timezone", "UTC"),
+        // A plan that was made while a table was small must not outlive that.
+        ("plan_cache_mode", "force_custom_plan"),
+        ("search_path", "public"),
+    ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // One simple message: outside a transaction both are the same moment.
+                let row = sqlx::raw_sql("select statement_timestamp() = now()")
+                    .fetch_one(connection)
+                    .await?;
+                row.try_get(0)
+            })
+        })
+        .connect_with(options)
+        .await?;
+    if !settings.allow_not_durable {
+        for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+            let value: String = sqlx::query_scalar("select current_setting($1)")
+                .bind(setting)
+                .fetch_one(&pool)
+                .await?;
+            if value == "off" {
+                return Err(DatabaseError::NotDurable(setting));
+            }
+        }
+    }
+    Ok(pool)
+}
+
+/// Brings schema and views up to date. Several replicas may start at once: one migrates, the others wait. The lock is
+/// polled, not waited for, because a session that waits holds a snapshot that blocks `CREATE INDEX CONCURRENTLY`.
+pub async fn migrate(url: &SecretString) -> Result<(), DatabaseError> {
+    let options: PgConnectOptions = url
+        .expose_secret()
+        .parse()
+        .map_err(|_| DatabaseError::Address)?;
+    let options = options
+        .application_name("cadastre migrate")
+        .options([("timezone", "UTC"), ("search_path", "public")]);
+    let mut connection = PgConnection::connect_with(&options).await?;
+    loop {
+        let is_ours: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+            .bind(MIGRATION_LOCK)
+            .fetch_one(&mut connection)
+            .await?;
+        if is_ours {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // The migrator's own lock would be waited for.
+    let mut migrator = Migrator {
+        ..Migrator::DEFAULT
+    };
+    migrator.migrations.clone_from(&MIGRATIONS.migrations);
+    migrator.set_locking(false);
+    migrator.run(&mut connection).await?;
+    views::install(&mut connection).await?;
+    connection
+        .execute("select pg_advisory_unlock_all()")
+        .await?;
+    connection.close().await?;
+    Ok(())
+}

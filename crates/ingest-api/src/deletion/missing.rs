@@ -1,0 +1,121 @@
+//! Which rows a full load did not meet, out of how many, and whether it asked what the one before asked.
+
+use contract::Completeness;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use super::{Extent, QuestionChange};
+use crate::{
+    error::ApiError,
+    merge::{scope_filter, statements},
+    session::{Session, scope_key},
+};
+
+/// Puts the keys of the rows into the stage that are live in the scope, were not met, lie in completely read parents
+/// and have not been written since the reading began.
+pub async fn stage(
+    connection: &mut PgConnection,
+    session: &Session,
+    completeness: &Completeness,
+) -> Result<u64, ApiError> {
+    let spec = session.spec()?;
+    let names = statements(spec);
+    // Whatever the planner believes about a table that was just loaded, the anti-join must hash: nested loops over a
+    // million rows take hours.
+    sqlx::query("set local enable_nestloop = off")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("create temporary table commit_seen (row_id bigint not null) on commit drop")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("insert into commit_seen (row_id) select row_id from sync_seen where sync_id = $1")
+        .bind(session.sync_id)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("analyze commit_seen")
+        .execute(&mut *connection)
+        .await?;
+    let parent = match spec.parent {
+        Some(position) => format!(
+            " and not exists (select from unnest($3) as incomplete (id) where incomplete.id = t.{})",
+            spec.key[position].sql
+        ),
+        None => " and cardinality($3::uuid[]) = 0".to_owned(),
+    };
+    let keys = spec
+        .key
+        .iter()
+        .map(|column| format!("t.{}", column.sql))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let sql = format!(
+        "insert into {stage} (ord, {list}, is_refused, version) \
+         select row_number() over (order by {keys}), {keys}, false, t.valid_from from {table} t \
+         where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{parent} \
+         and not exists (select from commit_seen seen where seen.row_id = t.row_id){scope}",
+        stage = names.key_stage,
+        list = names.key_list,
+        table = spec.table,
+        scope = scope_filter(spec, &session.wanted.scope, 4),
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql))
+        .bind(session.wanted.system_id)
+        .bind(session.read_since)
+        .bind(&completeness.incomplete_parents);
+    for value in session.wanted.scope.values() {
+        query = query.bind(value);
+    }
+    let missing = query.execute(&mut *connection).await?.rows_affected();
+    sqlx::query("set local enable_nestloop = on")
+        .execute(connection)
+        .await?;
+    Ok(missing)
+}
+
+/// How many rows are live in the scope.
+pub async fn extent(connection: &mut PgConnection, session: &Session) -> Result<Extent, ApiError> {
+    let spec = session.spec()?;
+    let sql = format!(
+        "select count(*) as live, count(*) filter (where t.first_seen_at < $2) as before \
+         from {table} t where t.system_id = $1 and t.deleted_at is null{scope}",
+        table = spec.table,
+        scope = scope_filter(spec, &session.wanted.scope, 3),
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql))
+        .bind(session.wanted.system_id)
+        .bind(session.read_since);
+    for value in session.wanted.scope.values() {
+        query = query.bind(value);
+    }
+    let counted = query.fetch_one(connection).await?;
+    Ok(Extent {
+        live: counted.try_get::<i64, _>("live")? as u64,
+        before: counted.try_get::<i64, _>("before")? as u64,
+    })
+}
+
+/// Was the source asked for something else than by the last full load that settled?
+pub async fn question_change(
+    connection: &mut PgConnection,
+    session: &Session,
+) -> Result<QuestionChange, ApiError> {
+    let (is_known, is_same, is_first): (bool, Option<bool>, bool) = sqlx::query_as(
+        "with settled as (select s.scope_key, s.source_filter, s.closed_at from sync_sessions s \
+         where s.system_id = $1 and s.entity = $2 and s.state = 'committed' and s.sync_mode = 'full' and s.is_settled) \
+         select exists (select from settled s where s.scope_key = $3), \
+         (select s.source_filter is not distinct from $4 from settled s where s.scope_key = $3 \
+          order by s.closed_at desc limit 1), \
+         not exists (select from settled s)",
+    )
+    .bind(session.wanted.system_id)
+    .bind(session.wanted.entity.wire_name())
+    .bind(scope_key(&session.wanted.scope))
+    .bind(&session.wanted.source_filter)
+    .fetch_one(connection)
+    .await?;
+    Ok(match is_same {
+        Some(false) => QuestionChange::SourceFilter,
+        // Rows came by full loads of other scopes, and never yet by one of this.
+        None if !is_known && !is_first => QuestionChange::Scope,
+        _ => QuestionChange::None,
+    })
+}

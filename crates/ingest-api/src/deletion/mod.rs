@@ -1,0 +1,14 @@
+//! Removals: what a full load did not meet.
+//!
+//! Absence is evidence only where the source was read to the end. Removals happen at the commit of a full load, inside
+//! its scope, for parents that were read completely, and only as many as the guard lets through; more are held for a
+//! person. A removal is soft and has its history.
+
+mod guard;
+mod held;
+mod missing;
+mod routes;
+
+pub use guard::{Extent, QuestionChange, Verdict, judge};
+pub use held::{Removal, conclude};
+pub use routes::routes;

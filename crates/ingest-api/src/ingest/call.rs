@@ -1,0 +1,153 @@
+//! A load in one call and one transaction.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::http::StatusCode;
+use contract::{Entity, IngestAnswer, MAX_RECORDS, session::OpenSession};
+use serde_json::{Map, Value as Json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{envelope::Envelope, idempotency::Idempotency};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    body::RecordTexts,
+    durable::retrying,
+    error::ApiError,
+    merge,
+    record::{self, Value},
+    session::{self, Form, Session},
+};
+
+/// Stores the records of a call; a full load also removes, or holds, what is missing.
+pub async fn store(
+    state: &AppState,
+    caller: &Caller,
+    entity: Entity,
+    envelope: &Envelope,
+    idempotency: Option<&Idempotency>,
+    texts: Arc<RecordTexts>,
+) -> Result<(StatusCode, IngestAnswer), ApiError> {
+    let arrived = Instant::now();
+    let mut wanted = envelope.load(entity)?;
+    session::check(state, caller, &mut wanted).await?;
+    let said = wanted.read_began_ms_ago.unwrap_or(0);
+    retrying(|| {
+        // However late a transaction begins, the source was read before the call arrived.
+        let ago = said + arrived.elapsed().as_millis() as u64;
+        let wanted = OpenSession {
+            read_began_ms_ago: Some(ago),
+            ..wanted.clone()
+        };
+        store_once(
+            state,
+            caller,
+            envelope,
+            wanted,
+            idempotency,
+            Arc::clone(&texts),
+        )
+    })
+    .await
+}
+
+async fn store_once(
+    state: &AppState,
+    caller: &Caller,
+    envelope: &Envelope,
+    wanted: OpenSession,
+    idempotency: Option<&Idempotency>,
+    texts: Arc<RecordTexts>,
+) -> Result<(StatusCode, IngestAnswer), ApiError> {
+    let started = Instant::now();
+    let sync_id = Uuid::now_v7();
+    // Before the transaction: it holds locks.
+    let decoded = session::decode_for(state, &wanted, texts).await?;
+    let mut transaction = state.pool.begin().await?;
+    if let Some(idempotency) = idempotency
+        && let Some(earlier) = idempotency.earlier(&mut transaction, caller).await?
+    {
+        return Ok(earlier);
+    }
+    if let Err(in_the_way) =
+        session::insert_session(&mut transaction, caller, sync_id, Form::Call, &wanted).await?
+    {
+        return Err(session::scope_is_busy(in_the_way));
+    }
+    let session = session::load_session(&mut transaction, caller, sync_id, false).await?;
+    let mut arrived = session::apply_batch(&mut transaction, &session, 0, decoded).await?;
+    if envelope.atomic && !arrived.answer.errors.is_empty() {
+        return Err(ApiError::RecordsRefused(arrived.answer.errors));
+    }
+    arrived.answer.deleted +=
+        remove_named(&mut transaction, &session, &envelope.deleted_ids).await?;
+    session::touch(&mut transaction, sync_id, &arrived).await?;
+
+    // Read again: the refused records of this very call count against its completeness.
+    let session = session::load_session(&mut transaction, caller, sync_id, false).await?;
+    let mut answer = arrived.answer;
+    let completeness = envelope.completeness();
+    session::conclude(
+        &mut transaction,
+        caller,
+        &session,
+        &completeness,
+        &mut answer,
+    )
+    .await?;
+    answer.duration_ms = started.elapsed().as_millis() as u64;
+    session::close(&mut transaction, &session, &completeness, &answer).await?;
+    if let Some(idempotency) = idempotency {
+        idempotency
+            .keep(&mut transaction, caller, StatusCode::CREATED, &answer)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok((StatusCode::CREATED, answer))
+}
+
+/// Removes the rows that `deletedIds` names; a key that names no row is no error.
+pub async fn remove_named(
+    connection: &mut PgConnection,
+    session: &Session,
+    deleted_ids: &[Json],
+) -> Result<u64, ApiError> {
+    if deleted_ids.is_empty() {
+        return Ok(0);
+    }
+    if deleted_ids.len() > MAX_RECORDS {
+        return Err(ApiError::TooLarge(format!(
+            "a call names at most {MAX_RECORDS} rows to remove"
+        )));
+    }
+    let spec = session.spec()?;
+    let ids = session.id_rule();
+    let mut keys = Vec::with_capacity(deleted_ids.len());
+    for (index, entry) in deleted_ids.iter().enumerate() {
+        let object = match entry {
+            Json::Object(object) => object.clone(),
+            Json::String(_) if spec.key.len() == 1 => {
+                Map::from_iter([(spec.key[0].wire.to_owned(), entry.clone())])
+            }
+            _ => {
+                let fields: Vec<&str> = spec.key.iter().map(|column| column.wire).collect();
+                let detail = format!(
+                    "an entry must be the key of a row: an object with {}",
+                    fields.join(", ")
+                );
+                return Err(ApiError::bad_field(&format!("deletedIds/{index}"), detail));
+            }
+        };
+        let key: Vec<Value> = record::parse_key(spec, &ids, &object).map_err(|misfit| {
+            ApiError::bad_field(
+                &format!("deletedIds/{index}{}", misfit.pointer),
+                misfit.detail,
+            )
+        })?;
+        keys.push(key);
+    }
+    keys.sort();
+    keys.dedup();
+    Ok(merge::remove(connection, session.load()?, &keys).await?)
+}

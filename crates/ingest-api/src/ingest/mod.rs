@@ -1,0 +1,10 @@
+//! `POST /api/ingest/{entity}`: records in a single call, or in the chunked form of older callers.
+
+mod call;
+mod chunked;
+mod envelope;
+mod idempotency;
+mod routes;
+mod systems;
+
+pub use routes::routes;

@@ -1,0 +1,52 @@
+//! The ingest API: validates, deduplicates, merges, keeps history, and answers who has access to what, and why.
+//!
+//! Where things are: [`entity`] is what is known about each entity; [`record`] turns record texts into typed rows;
+//! [`merge`] writes a batch set-wise, with history; [`session`] and [`ingest`] are loads over HTTP; [`deletion`] is
+//! what may be removed and by whom; [`auth`] is API keys; [`read`] answers questions from the views.
+//!
+//! Invariants:
+//! - a 2xx answer is durable; a request that fails changed nothing;
+//! - a row is removed only by a key that names it, by the commit of a full load that read its parent to the end, or by a
+//!   person who approved it, and every removal has its history;
+//! - a load touches rows of its own system only;
+//! - an unchanged record writes nothing.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use ingest_api::{AppState, DatabaseSettings, connect, migrate, serve};
+//!
+//! let url: secrecy::SecretString = "postgres://cadastre@localhost/cadastre".to_owned().into();
+//! migrate(&url).await?;
+//! let pool = connect(&DatabaseSettings { url, max_connections: 16, allow_not_durable: false }).await?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! serve(listener, AppState::new(pool), tokio_util::sync::CancellationToken::new()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod app;
+mod audit;
+mod body;
+mod config;
+mod database;
+mod durable;
+mod error;
+mod health;
+mod params;
+mod view_refresh;
+
+pub mod auth;
+pub mod deletion;
+pub mod entity;
+pub mod ingest;
+pub mod merge;
+pub mod read;
+pub mod record;
+pub mod run;
+pub mod session;
+pub mod system;
+
+pub use app::{AppState, router, serve};
+pub use config::Config;
+pub use database::{DatabaseError, DatabaseSettings, MIGRATIONS, connect, migrate};
+pub use error::ApiError;

@@ -1,0 +1,253 @@
+//! Reading the register: find, who has access, why, who is privileged, how much there is.
+//!
+//! Every answer is limited to the caller's workspace and to the systems that its key may touch.
+
+use axum::{Json, Router, extract::State, routing::get};
+use contract::{Permission, SystemId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use views::{Cursor, ViewError};
+
+use crate::{
+    app::AppState,
+    auth::Caller,
+    error::ApiError,
+    params::{InPath, InQuery},
+    system,
+};
+
+/// Rows on a page when nobody says otherwise.
+const USUAL_PAGE: u32 = 100;
+
+/// The routes for reading.
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/systems", get(systems))
+        .route("/api/totals", get(totals))
+        .route("/api/principals", get(find_principals))
+        .route("/api/resources", get(find_resources))
+        .route(
+            "/api/systems/{system_id}/resources/{resource_id}/access",
+            get(resource_holders),
+        )
+        .route(
+            "/api/systems/{system_id}/principals/{principal_id}/access",
+            get(principal_holdings),
+        )
+        .route("/api/access/explain", get(explain))
+        .route("/api/access/privileged", get(privileged))
+}
+
+fn readable(caller: &Caller) -> Result<(), ApiError> {
+    caller.require(Permission::Read)
+}
+
+/// A system that the caller may not read is not there for it.
+async fn visible(state: &AppState, caller: &Caller, system_id: SystemId) -> Result<(), ApiError> {
+    if system::is_visible(&state.pool, caller, system_id).await? {
+        Ok(())
+    } else {
+        Err(ApiError::NotFound(format!(
+            "there is no system {system_id}"
+        )))
+    }
+}
+
+/// Answers that span systems are for keys that may read all of them.
+fn whole_workspace(caller: &Caller) -> Result<(), ApiError> {
+    if caller.key.system_ids.is_none() {
+        return Ok(());
+    }
+    Err(ApiError::Forbidden(
+        "this answer spans systems; the key is limited to some".into(),
+    ))
+}
+
+#[derive(Serialize)]
+struct Items<T> {
+    items: Vec<T>,
+}
+
+async fn systems(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<Items<system::SystemInfo>>, ApiError> {
+    readable(&caller)?;
+    let mut items = system::list(&state.pool, caller.workspace_id).await?;
+    items.retain(|system| caller.may_touch(system.system_id));
+    Ok(Json(Items { items }))
+}
+
+async fn totals(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<views::Totals>, ApiError> {
+    readable(&caller)?;
+    whole_workspace(&caller)?;
+    Ok(Json(views::totals(&state.pool, caller.workspace_id).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Find {
+    search: String,
+    limit: Option<u32>,
+}
+
+async fn find_principals(
+    State(state): State<AppState>,
+    caller: Caller,
+    query: InQuery<Find>,
+) -> Result<Json<Items<views::FoundPrincipal>>, ApiError> {
+    readable(&caller)?;
+    let find = query.read()?;
+    let limit = find.limit.unwrap_or(USUAL_PAGE);
+    let systems = caller.key.system_ids.as_deref();
+    let items = views::find_principals(
+        &state.pool,
+        caller.workspace_id,
+        &find.search,
+        systems,
+        limit,
+    )
+    .await?;
+    Ok(Json(Items { items }))
+}
+
+async fn find_resources(
+    State(state): State<AppState>,
+    caller: Caller,
+    query: InQuery<Find>,
+) -> Result<Json<Items<views::FoundResource>>, ApiError> {
+    readable(&caller)?;
+    let find = query.read()?;
+    let limit = find.limit.unwrap_or(USUAL_PAGE);
+    let systems = caller.key.system_ids.as_deref();
+    let items = views::find_resources(
+        &state.pool,
+        caller.workspace_id,
+        &find.search,
+        systems,
+        limit,
+    )
+    .await?;
+    Ok(Json(Items { items }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+impl PageQuery {
+    fn cursor(&self) -> Result<Option<Cursor>, ApiError> {
+        let cursor = self.after.as_deref().map(str::parse).transpose();
+        cursor.map_err(|error: ViewError| error.into())
+    }
+}
+
+async fn resource_holders(
+    State(state): State<AppState>,
+    caller: Caller,
+    InPath((system_id, resource_id)): InPath<(SystemId, Uuid)>,
+    query: InQuery<PageQuery>,
+) -> Result<Json<views::Page<views::Holder>>, ApiError> {
+    readable(&caller)?;
+    visible(&state, &caller, system_id).await?;
+    let page = query.read()?;
+    let (after, limit) = (page.cursor()?, page.limit.unwrap_or(USUAL_PAGE));
+    let holders = views::resource_holders(
+        &state.pool,
+        caller.workspace_id,
+        system_id,
+        resource_id,
+        after.as_ref(),
+        limit,
+    )
+    .await?;
+    Ok(Json(holders))
+}
+
+async fn principal_holdings(
+    State(state): State<AppState>,
+    caller: Caller,
+    InPath((system_id, principal_id)): InPath<(SystemId, Uuid)>,
+    query: InQuery<PageQuery>,
+) -> Result<Json<views::Page<views::Holding>>, ApiError> {
+    readable(&caller)?;
+    visible(&state, &caller, system_id).await?;
+    let page = query.read()?;
+    let (after, limit) = (page.cursor()?, page.limit.unwrap_or(USUAL_PAGE));
+    let holdings = views::principal_holdings(
+        &state.pool,
+        caller.workspace_id,
+        system_id,
+        principal_id,
+        after.as_ref(),
+        limit,
+    )
+    .await?;
+    Ok(Json(holdings))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ExplainQuery {
+    system_id: SystemId,
+    principal_id: Uuid,
+    resource_id: Uuid,
+}
+
+async fn explain(
+    State(state): State<AppState>,
+    caller: Caller,
+    query: InQuery<ExplainQuery>,
+) -> Result<Json<views::Explanation>, ApiError> {
+    readable(&caller)?;
+    let query = query.read()?;
+    visible(&state, &caller, query.system_id).await?;
+    let explanation = views::explain(
+        &state.pool,
+        caller.workspace_id,
+        query.system_id,
+        query.principal_id,
+        query.resource_id,
+    )
+    .await?;
+    Ok(Json(explanation))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    limit: Option<u32>,
+}
+
+async fn privileged(
+    State(state): State<AppState>,
+    caller: Caller,
+    query: InQuery<Limit>,
+) -> Result<Json<Items<views::PrivilegedPrincipal>>, ApiError> {
+    readable(&caller)?;
+    whole_workspace(&caller)?;
+    let limit = query
+        .read()?
+        .limit
+        .unwrap_or(USUAL_PAGE)
+        .min(views::MAX_PAGE);
+    Ok(Json(Items {
+        items: views::privileged_principals(&state.pool, caller.workspace_id, limit).await?,
+    }))
+}
+
+impl From<ViewError> for ApiError {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Database(error) => error.into(),
+            ViewError::InvalidCursor => Self::bad_field("after", error.to_string()),
+            other => Self::internal(other),
+        }
+    }
+}

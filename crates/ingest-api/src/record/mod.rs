@@ -1,0 +1,31 @@
+//! From bytes to rows: strict JSON, schema, ids, types.
+//!
+//! Raw record text enters, [`Row`]s and refusals leave. A refusal names the record, the field and the reason; where the
+//! refused record's key can still be told, the row that it stands for is known to exist and must not be removed.
+
+mod canonical;
+mod convert;
+mod ids;
+mod schema;
+mod strict;
+mod value;
+
+pub use canonical::{ContentHash, content_hash};
+pub use convert::{ConvertContext, convert, parse_key};
+pub use ids::IdRule;
+pub use schema::Schemas;
+pub use strict::{StrictError, parse_object};
+pub use value::{Row, Value};
+
+use contract::RecordError;
+
+/// A record that was refused.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// Where and why.
+    pub error: RecordError,
+    /// The key of the row that the record stands for, when it can be told.
+    pub key: Option<Vec<Value>>,
+    /// The beginning of the record's text, for the quarantine.
+    pub excerpt: String,
+}

@@ -1,0 +1,130 @@
+//! Run reports: what crawls say about themselves.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
+use contract::{Permission, RunReport};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json as SqlJson;
+
+use crate::{
+    app::AppState, auth::Caller, body::SmallBody, durable::durable, error::ApiError,
+    params::InQuery, system,
+};
+
+/// The routes about runs.
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/ingest/sync-log", get(list).post(report))
+        .route(
+            "/api/ingest/refresh-views",
+            post(refresh_views).get(refresh_status),
+        )
+}
+
+/// Stores a run's report; the same run reported again replaces its report.
+async fn report(
+    State(state): State<AppState>,
+    caller: Caller,
+    body: SmallBody,
+) -> Result<StatusCode, ApiError> {
+    caller.require(Permission::Ingest)?;
+    let report: RunReport = body.json()?;
+    if let Some(system_id) = report.system_id {
+        system::require(&state.pool, &caller, system_id).await?;
+    }
+    durable(async move {
+        let outcome = serde_json::to_value(report.outcome).map_err(ApiError::internal)?;
+        let stored = sqlx::query(
+            "insert into run_reports (run_id, workspace_id, system_id, key_id, outcome, started_at, finished_at, report) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8) \
+             on conflict (run_id) do update set outcome = excluded.outcome, finished_at = excluded.finished_at, \
+             report = excluded.report, system_id = excluded.system_id where run_reports.key_id = excluded.key_id",
+        )
+        .bind(report.run_id)
+        .bind(caller.workspace_id)
+        .bind(report.system_id)
+        .bind(&caller.key.key_id)
+        .bind(outcome.as_str())
+        .bind(report.started_at)
+        .bind(report.finished_at)
+        .bind(SqlJson(&report))
+        .execute(&state.pool)
+        .await?;
+        if stored.rows_affected() == 0 {
+            return Err(ApiError::Conflict { detail: "this run was reported by another key".into(), sync_id: None });
+        }
+        Ok(StatusCode::CREATED)
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Latest {
+    limit: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Runs {
+    items: Vec<RunReport>,
+}
+
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    query: InQuery<Latest>,
+) -> Result<Json<Runs>, ApiError> {
+    if caller.require(Permission::Read).is_err() {
+        caller.require(Permission::Ingest)?;
+    }
+    let latest = query.read()?;
+    let reports: Vec<SqlJson<RunReport>> = sqlx::query_scalar(
+        "select report from run_reports where workspace_id = $1 and ($3::integer[] is null or system_id is null or system_id = any ($3)) \
+         order by started_at desc, run_id limit $2",
+    )
+    .bind(caller.workspace_id)
+    .bind(latest.limit.unwrap_or(20).clamp(1, 200))
+    .bind(&caller.key.system_ids)
+    .fetch_all(&state.pool)
+    .await?;
+    let items = reports.into_iter().map(|report| report.0).collect();
+    Ok(Json(Runs { items }))
+}
+
+#[derive(Serialize)]
+struct RefreshStatus {
+    views: Vec<views::ViewStatus>,
+}
+
+/// Asks for a refresh of what is stale; it runs in the background.
+async fn refresh_views(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<(StatusCode, Json<RefreshStatus>), ApiError> {
+    if caller.require(Permission::Ingest).is_err() {
+        caller.require(Permission::Admin)?;
+    }
+    state.refresher.request();
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(RefreshStatus {
+            views: views::refresh_status(&state.pool).await?,
+        }),
+    ))
+}
+
+async fn refresh_status(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<RefreshStatus>, ApiError> {
+    if caller.require(Permission::Read).is_err() {
+        caller.require(Permission::Ingest)?;
+    }
+    Ok(Json(RefreshStatus {
+        views: views::refresh_status(&state.pool).await?,
+    }))
+}

@@ -1,0 +1,250 @@
+//! A batch of records: merged, answered, remembered by its number.
+
+use std::sync::Arc;
+
+use contract::{IngestAnswer, MAX_ERRORS_IN_ANSWER, SyncMode, session::OpenSession};
+use sqlx::{PgConnection, Row as _, types::Json};
+use uuid::Uuid;
+
+use super::{Decoded, Session, decode, quarantine, store};
+use crate::{
+    app::AppState, auth::Caller, body::RecordTexts, durable::retrying, entity, error::ApiError,
+    merge::merge, record::Refusal,
+};
+
+/// What a batch did, before it is committed.
+pub struct Arrived {
+    /// Counts and refusals.
+    pub answer: IngestAnswer,
+    /// Refused records whose row could not be told.
+    pub unidentified: u64,
+}
+
+impl Arrived {
+    /// Did any row change?
+    pub const fn has_changes(&self) -> bool {
+        self.answer.inserted + self.answer.updated + self.answer.deleted > 0
+    }
+}
+
+/// Decodes a session's records off the async threads.
+pub async fn decode_for(
+    state: &AppState,
+    wanted: &OpenSession,
+    texts: Arc<RecordTexts>,
+) -> Result<Decoded, ApiError> {
+    let spec = entity::spec(wanted.entity)
+        .ok_or_else(|| ApiError::internal("a load of an entity without a table"))?;
+    let (schemas, wanted, ids) = (
+        Arc::clone(&state.schemas),
+        wanted.clone(),
+        store::id_rule(wanted),
+    );
+    tokio::task::spawn_blocking(move || {
+        let context = decode::context(
+            spec,
+            &schemas,
+            wanted.system_id,
+            wanted.sync_mode,
+            &wanted.scope,
+            &ids,
+        );
+        decode(&context, texts.iter())
+    })
+    .await
+    .map_err(ApiError::internal)
+}
+
+/// Merges decoded records and stores the refused ones, inside the caller's transaction.
+pub async fn apply_batch(
+    connection: &mut PgConnection,
+    session: &Session,
+    seq: i64,
+    decoded: Decoded,
+) -> Result<Arrived, ApiError> {
+    let load = session.load()?;
+    let tracks_seen = load.mode == SyncMode::Full;
+    let merged = merge(
+        connection,
+        load,
+        &session.wanted.scope,
+        decoded.batch,
+        tracks_seen,
+    )
+    .await?;
+    let unidentified = decoded
+        .refusals
+        .iter()
+        .filter(|refusal| refusal.key.is_none())
+        .count() as u64;
+    let mut refusals = decoded.refusals;
+    refusals.extend(merged.refused.into_iter().map(|error| Refusal {
+        key: None,
+        excerpt: String::new(),
+        error,
+    }));
+    refusals.sort_by_key(|refusal| refusal.error.index);
+    quarantine::store(
+        connection,
+        load.sync_id,
+        Some(load.system_id),
+        load.spec.entity.wire_name(),
+        seq,
+        &refusals,
+    )
+    .await?;
+    let answer = IngestAnswer {
+        sync_id: Some(load.sync_id),
+        table: load.spec.table.to_owned(),
+        inserted: merged.inserted,
+        updated: merged.updated,
+        unchanged: merged.unchanged,
+        duplicates: merged.duplicates,
+        rejected: refusals.len() as u64,
+        replaced_characters: decoded.replaced,
+        errors: refusals
+            .into_iter()
+            .take(MAX_ERRORS_IN_ANSWER)
+            .map(|refusal| refusal.error)
+            .collect(),
+        records: decoded.records,
+        ..IngestAnswer::default()
+    };
+    Ok(Arrived {
+        answer,
+        unidentified,
+    })
+}
+
+/// Where a batch goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// The number that the caller gave it.
+    At(i64),
+    /// Behind the others (the chunked form of older callers, who send one after the other).
+    Next,
+}
+
+/// Takes a batch of an open session. The same number with the same bytes is answered as the first time.
+pub async fn put_batch(
+    state: &AppState,
+    caller: &Caller,
+    sync_id: Uuid,
+    place: Place,
+    body_hash: [u8; 32],
+    texts: Arc<RecordTexts>,
+) -> Result<IngestAnswer, ApiError> {
+    let session = store::load(&mut *state.pool.acquire().await?, caller, sync_id, false).await?;
+    retrying(|| async {
+        let started = std::time::Instant::now();
+        if let Place::At(seq) = place
+            && let Some(answer) =
+                earlier_answer(&mut *state.pool.acquire().await?, sync_id, seq, &body_hash).await?
+        {
+            return Ok(answer);
+        }
+        let decoded = decode_for(state, &session.wanted, Arc::clone(&texts)).await?;
+        let mut transaction = state.pool.begin().await?;
+        store::hold_shared(&mut transaction, sync_id).await?;
+        store::load(&mut transaction, caller, sync_id, false)
+            .await?
+            .require_open()?;
+        let Some(seq) = take_place(&mut transaction, sync_id, place, &body_hash).await? else {
+            // The same batch arrived on another connection and is done now.
+            let Place::At(seq) = place else {
+                return Err(ApiError::Contention);
+            };
+            let answer = earlier_answer(&mut transaction, sync_id, seq, &body_hash).await?;
+            return answer.ok_or(ApiError::Contention);
+        };
+        let mut arrived = apply_batch(&mut transaction, &session, seq, decoded).await?;
+        arrived.answer.duration_ms = started.elapsed().as_millis() as u64;
+        remember(&mut transaction, sync_id, seq, &arrived).await?;
+        transaction.commit().await?;
+        Ok(arrived.answer)
+    })
+    .await
+}
+
+/// The answer that a batch with this number got; another body under the same number is an error.
+async fn earlier_answer(
+    connection: &mut PgConnection,
+    sync_id: Uuid,
+    seq: i64,
+    body_hash: &[u8],
+) -> Result<Option<IngestAnswer>, ApiError> {
+    let earlier =
+        sqlx::query("select body_hash, answer from sync_batches where sync_id = $1 and seq = $2")
+            .bind(sync_id)
+            .bind(seq)
+            .fetch_optional(connection)
+            .await?;
+    let Some(earlier) = earlier else {
+        return Ok(None);
+    };
+    if earlier.try_get::<Vec<u8>, _>("body_hash")? != body_hash {
+        return Err(ApiError::Conflict {
+            detail: format!("batch {seq} of the session arrived before with other bytes"),
+            sync_id: Some(sync_id),
+        });
+    }
+    Ok(Some(earlier.try_get::<Json<IngestAnswer>, _>("answer")?.0))
+}
+
+/// Claims the batch's number; `None` when it is taken. Waits for a transaction that is claiming the same one.
+async fn take_place(
+    connection: &mut PgConnection,
+    sync_id: Uuid,
+    place: Place,
+    body_hash: &[u8],
+) -> Result<Option<i64>, ApiError> {
+    let seq = match place {
+        Place::At(seq) => Some(seq),
+        Place::Next => None,
+    };
+    Ok(sqlx::query_scalar(
+        "insert into sync_batches (sync_id, seq, body_hash, answer) \
+         values ($1, coalesce($2, (select coalesce(max(seq) + 1, 0) from sync_batches where sync_id = $1)), $3, '{}') \
+         on conflict do nothing returning seq",
+    )
+    .bind(sync_id)
+    .bind(seq)
+    .bind(body_hash)
+    .fetch_optional(connection)
+    .await?)
+}
+
+/// Stores the answer and moves the session on. The session's row is touched last, so that batches which arrive together
+/// wait for each other only here.
+async fn remember(
+    connection: &mut PgConnection,
+    sync_id: Uuid,
+    seq: i64,
+    arrived: &Arrived,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update sync_batches set answer = $3 where sync_id = $1 and seq = $2")
+        .bind(sync_id)
+        .bind(seq)
+        .bind(Json(&arrived.answer))
+        .execute(&mut *connection)
+        .await?;
+    touch(connection, sync_id, arrived).await
+}
+
+/// Moves a session's expiry, and marks the views that depend on it as stale when rows changed.
+pub async fn touch(
+    connection: &mut PgConnection,
+    sync_id: Uuid,
+    arrived: &Arrived,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update sync_sessions set expires_at = now() + interval '24 hours', unidentified = unidentified + $2, \
+         last_change_xid = case when $3 then pg_current_xact_id() else last_change_xid end where sync_id = $1",
+    )
+    .bind(sync_id)
+    .bind(arrived.unidentified as i64)
+    .bind(arrived.has_changes())
+    .execute(connection)
+    .await?;
+    Ok(())
+}

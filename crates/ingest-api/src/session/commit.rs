@@ -1,0 +1,200 @@
+//! The end of a load: what was not met is removed, or held.
+
+use contract::{Completeness, IngestAnswer, SyncMode, session::SessionState};
+use sqlx::{AssertSqlSafe, PgConnection, types::Json};
+use uuid::Uuid;
+
+use super::{Arrived, Session, batch::touch, store};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    deletion::{self, Removal},
+    durable::retrying,
+    entity::EntitySpec,
+    error::ApiError,
+};
+
+/// Commits a session of `batches` batches. A commit that is repeated after a lost answer gets the same answer.
+pub async fn commit(
+    state: &AppState,
+    caller: &Caller,
+    sync_id: Uuid,
+    batches: Option<u64>,
+    completeness: Completeness,
+) -> Result<IngestAnswer, ApiError> {
+    retrying(|| async {
+        let started = std::time::Instant::now();
+        let mut transaction = state.pool.begin().await?;
+        store::hold_alone(&mut transaction, sync_id).await?;
+        let session = store::load(&mut transaction, caller, sync_id, false).await?;
+        if session.state == SessionState::Committed {
+            return Ok(session.totals);
+        }
+        session.require_open()?;
+        if let Some(batches) = batches {
+            require_all(&mut transaction, sync_id, batches).await?;
+        }
+        let mut answer = batch_totals(&mut transaction, &session).await?;
+        conclude(
+            &mut transaction,
+            caller,
+            &session,
+            &completeness,
+            &mut answer,
+        )
+        .await?;
+        answer.duration_ms += started.elapsed().as_millis() as u64;
+        close(&mut transaction, &session, &completeness, &answer).await?;
+        transaction.commit().await?;
+        renew_statistics(state, session.spec()?, &answer).await;
+        Ok(answer)
+    })
+    .await
+}
+
+/// Renews a table's statistics after a load that brought more than a tenth of it. The next question, often the refresh
+/// of the views, comes before PostgreSQL would do so by itself, and a plan made for an empty table can take hours.
+async fn renew_statistics(state: &AppState, spec: &EntitySpec, answer: &IngestAnswer) {
+    let analyze = AssertSqlSafe(format!("analyze {}", spec.table));
+    let outcome: Result<(), sqlx::Error> = async {
+        let known: f32 =
+            sqlx::query_scalar("select reltuples from pg_class where oid = $1::regclass")
+                .bind(spec.table)
+                .fetch_one(&state.pool)
+                .await?;
+        if answer.inserted as f32 * 10.0 > known {
+            sqlx::query(analyze).execute(&state.pool).await?;
+        }
+        Ok(())
+    }
+    .await;
+    // The load is committed; PostgreSQL will get to the statistics itself.
+    if let Err(error) = outcome {
+        tracing::warn!(table = spec.table, %error, "the statistics could not be renewed");
+    }
+}
+
+/// Removes, or holds, what a full load did not meet. Does nothing for a delta.
+pub async fn conclude(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    session: &Session,
+    completeness: &Completeness,
+    answer: &mut IngestAnswer,
+) -> Result<(), ApiError> {
+    if session.wanted.sync_mode == SyncMode::Delta {
+        return Ok(());
+    }
+    if !completeness.incomplete_parents.is_empty() && session.spec()?.parent.is_none() {
+        return Err(ApiError::bad_field(
+            "incompleteParents",
+            format!(
+                "{} have no parent; send complete: false instead",
+                session.wanted.entity
+            ),
+        ));
+    }
+    match deletion::conclude(connection, caller, session, completeness).await? {
+        Removal::Applied(count) => answer.deleted += count,
+        Removal::Held(held) => answer.held = Some(held),
+        Removal::Skipped(why) => answer.removals_skipped = Some(why),
+    }
+    Ok(())
+}
+
+/// Writes the end of a load.
+pub async fn close(
+    connection: &mut PgConnection,
+    session: &Session,
+    completeness: &Completeness,
+    answer: &IngestAnswer,
+) -> Result<(), ApiError> {
+    // Only a load whose whole scope was judged can stand as what the next one is compared with.
+    let is_settled = session.wanted.sync_mode == SyncMode::Full
+        && answer.held.is_none()
+        && answer.removals_skipped.is_none()
+        && completeness.incomplete_parents.is_empty();
+    let removed = Arrived {
+        answer: IngestAnswer {
+            deleted: answer.deleted,
+            ..IngestAnswer::default()
+        },
+        unidentified: 0,
+    };
+    touch(connection, session.sync_id, &removed).await?;
+    let closed = sqlx::query(
+        "update sync_sessions set state = 'committed', closed_at = clock_timestamp(), totals = $2, is_settled = $3 \
+         where sync_id = $1 and state = 'open'",
+    )
+    .bind(session.sync_id)
+    .bind(Json(answer))
+    .bind(is_settled)
+    .execute(&mut *connection)
+    .await?;
+    if closed.rows_affected() != 1 {
+        // It was ended by somebody else after we read it; what we are about to commit rests on that reading.
+        return Err(ApiError::Contention);
+    }
+    store::forget_seen(connection, session.sync_id).await?;
+    Ok(())
+}
+
+async fn require_all(
+    connection: &mut PgConnection,
+    sync_id: Uuid,
+    batches: u64,
+) -> Result<(), ApiError> {
+    let arrived = count_batches(connection, sync_id).await?;
+    // Bounded by what arrived, not by what the caller says.
+    let last = batches.min(arrived + 10);
+    let missing: Vec<i64> = sqlx::query_scalar(
+        "select n from generate_series(0, $2 - 1) n \
+         where not exists (select from sync_batches b where b.sync_id = $1 and b.seq = n) limit 10",
+    )
+    .bind(sync_id)
+    .bind(last as i64)
+    .fetch_all(&mut *connection)
+    .await?;
+    let detail = if !missing.is_empty() {
+        format!("batches are missing, among them {missing:?}; send them, then commit again")
+    } else if arrived > batches {
+        format!("{arrived} batches arrived, but the commit speaks of {batches}")
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::Conflict {
+        detail,
+        sync_id: Some(sync_id),
+    })
+}
+
+/// How many batches arrived.
+pub async fn count_batches(connection: &mut PgConnection, sync_id: Uuid) -> Result<u64, ApiError> {
+    let count: i64 = sqlx::query_scalar("select count(*) from sync_batches where sync_id = $1")
+        .bind(sync_id)
+        .fetch_one(connection)
+        .await?;
+    Ok(count as u64)
+}
+
+/// The sum of the batches' answers.
+pub async fn batch_totals(
+    connection: &mut PgConnection,
+    session: &Session,
+) -> Result<IngestAnswer, ApiError> {
+    let answers: Vec<Json<IngestAnswer>> =
+        sqlx::query_scalar("select answer from sync_batches where sync_id = $1 order by seq")
+            .bind(session.sync_id)
+            .fetch_all(connection)
+            .await?;
+    let mut totals = IngestAnswer {
+        sync_id: Some(session.sync_id),
+        table: session.spec()?.table.to_owned(),
+        ..IngestAnswer::default()
+    };
+    for Json(answer) in &answers {
+        totals.add(answer);
+        totals.duration_ms += answer.duration_ms;
+    }
+    Ok(totals)
+}

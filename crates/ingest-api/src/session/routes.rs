@@ -1,0 +1,201 @@
+//! Sessions over HTTP, in the native form.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post, put},
+};
+use contract::{
+    Completeness, IngestAnswer, Permission,
+    session::{OpenSession, SessionOpened, SessionState, SessionStatus},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    Form, batch,
+    commit::{batch_totals, commit, count_batches},
+    open, quarantine, store,
+};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    body::{RecordBody, SmallBody},
+    durable::durable,
+    error::ApiError,
+    params::{InPath, InQuery},
+};
+
+/// The routes about sessions.
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/ingest/sessions", post(open_session))
+        .route("/api/ingest/sessions/{sync_id}", get(show))
+        .route(
+            "/api/ingest/sessions/{sync_id}/batches/{seq}",
+            put(put_batch),
+        )
+        .route(
+            "/api/ingest/sessions/{sync_id}/commit",
+            post(commit_session),
+        )
+        .route("/api/ingest/sessions/{sync_id}/abort", post(abort))
+        .route("/api/ingest/rejected", get(rejected))
+}
+
+async fn open_session(
+    State(state): State<AppState>,
+    caller: Caller,
+    body: SmallBody,
+) -> Result<(StatusCode, Json<SessionOpened>), ApiError> {
+    caller.require(Permission::Ingest)?;
+    let wanted: OpenSession = body.json()?;
+    let opened = durable(async move { open(&state, &caller, Form::Session, wanted).await }).await?;
+    Ok((StatusCode::CREATED, Json(opened)))
+}
+
+/// A batch's envelope has no fields of its own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchEnvelope {}
+
+async fn put_batch(
+    State(state): State<AppState>,
+    caller: Caller,
+    InPath((sync_id, seq)): InPath<(Uuid, i64)>,
+    body: RecordBody,
+) -> Result<Json<IngestAnswer>, ApiError> {
+    caller.require(Permission::Ingest)?;
+    if seq < 0 {
+        return Err(ApiError::bad_body("batches are numbered from 0"));
+    }
+    let answer = durable(async move {
+        let _room = state.ingest_room().await?;
+        let hash = body.hash();
+        let (BatchEnvelope {}, texts) = tokio::task::spawn_blocking(move || body.split())
+            .await
+            .map_err(ApiError::internal)??;
+        batch::put_batch(
+            &state,
+            &caller,
+            sync_id,
+            batch::Place::At(seq),
+            hash,
+            Arc::new(texts),
+        )
+        .await
+    })
+    .await?;
+    Ok(Json(answer))
+}
+
+/// `contract::session::Commit` as read: whether `complete` was said matters.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CommitBody {
+    batches: u64,
+    complete: Option<bool>,
+    #[serde(default)]
+    incomplete_parents: Vec<Uuid>,
+}
+
+async fn commit_session(
+    State(state): State<AppState>,
+    caller: Caller,
+    InPath(sync_id): InPath<Uuid>,
+    body: SmallBody,
+) -> Result<Json<IngestAnswer>, ApiError> {
+    caller.require(Permission::Ingest)?;
+    let end: CommitBody = body.json()?;
+    // Naming the incomplete parents says that the others are complete, unless the caller says they are not.
+    let completeness = Completeness {
+        complete: end.complete.unwrap_or(!end.incomplete_parents.is_empty()),
+        incomplete_parents: end.incomplete_parents,
+    };
+    let answer =
+        durable(
+            async move { commit(&state, &caller, sync_id, Some(end.batches), completeness).await },
+        )
+        .await?;
+    Ok(Json(answer))
+}
+
+async fn abort(
+    State(state): State<AppState>,
+    caller: Caller,
+    InPath(sync_id): InPath<Uuid>,
+) -> Result<Json<SessionStatus>, ApiError> {
+    let is_admin = caller.require(Permission::Admin).is_ok();
+    if !is_admin {
+        caller.require(Permission::Ingest)?;
+    }
+    let status = durable(async move {
+        let mut transaction = state.pool.begin().await?;
+        store::hold_alone(&mut transaction, sync_id).await?;
+        let session = store::load(&mut transaction, &caller, sync_id, is_admin).await?;
+        if session.state != SessionState::Aborted {
+            session.require_open()?;
+            store::give_up(&mut transaction, sync_id, SessionState::Aborted).await?;
+        }
+        let session = store::load(&mut transaction, &caller, sync_id, is_admin).await?;
+        let totals = batch_totals(&mut transaction, &session).await?;
+        let batches = count_batches(&mut transaction, sync_id).await?;
+        transaction.commit().await?;
+        Ok(session.status(batches, totals))
+    })
+    .await?;
+    Ok(Json(status))
+}
+
+async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    InPath(sync_id): InPath<Uuid>,
+) -> Result<Json<SessionStatus>, ApiError> {
+    let is_admin = caller.require(Permission::Admin).is_ok();
+    let mut connection = state.pool.acquire().await?;
+    let session = store::load(&mut connection, &caller, sync_id, is_admin).await?;
+    let totals = if session.state == SessionState::Committed {
+        session.totals.clone()
+    } else {
+        batch_totals(&mut connection, &session).await?
+    };
+    let batches = count_batches(&mut connection, sync_id).await?;
+    Ok(Json(session.status(batches, totals)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RejectedQuery {
+    sync_id: Uuid,
+    after: Option<i64>,
+    limit: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct RejectedPage {
+    items: Vec<quarantine::Rejected>,
+}
+
+async fn rejected(
+    State(state): State<AppState>,
+    caller: Caller,
+    query: InQuery<RejectedQuery>,
+) -> Result<Json<RejectedPage>, ApiError> {
+    let query = query.read()?;
+    let is_admin = caller.require(Permission::Admin).is_ok();
+    store::load(
+        &mut *state.pool.acquire().await?,
+        &caller,
+        query.sync_id,
+        is_admin,
+    )
+    .await?;
+    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    let items =
+        quarantine::rejected(&state.pool, query.sync_id, query.after.unwrap_or(0), limit).await?;
+    Ok(Json(RejectedPage { items }))
+}

@@ -1,0 +1,387 @@
+//! Sessions in the database.
+
+use std::{str::FromStr, time::Duration};
+
+use chrono::{DateTime, Utc};
+use contract::{
+    Entity, IdGeneration, IngestAnswer, Scope, SyncMode, SystemId,
+    session::{OpenSession, SessionState, SessionStatus},
+};
+use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    auth::Caller,
+    entity::{self, EntitySpec},
+    error::ApiError,
+    merge::Load,
+    record::IdRule,
+};
+
+/// How a load is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One call.
+    Call,
+    /// The native session.
+    Session,
+    /// `start`, `continue`, `end` of older callers.
+    Chunked,
+}
+
+impl Form {
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Session => "session",
+            Self::Chunked => "chunked",
+        }
+    }
+}
+
+/// A load as the database knows it.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The load.
+    pub sync_id: Uuid,
+    /// Where it stands.
+    pub state: SessionState,
+    /// Has its time passed?
+    pub is_overdue: bool,
+    /// How it is made.
+    pub is_chunked: bool,
+    /// What it loads.
+    pub wanted: OpenSession,
+    /// The key that it belongs to.
+    pub key_id: String,
+    /// When it was opened.
+    pub opened_at: DateTime<Utc>,
+    /// When the reading of the source began.
+    pub read_since: DateTime<Utc>,
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+    /// Refused records whose row could not be told.
+    pub unidentified: i64,
+    /// The answer of the commit.
+    pub totals: IngestAnswer,
+}
+
+impl Session {
+    /// The specification of its entity.
+    pub fn spec(&self) -> Result<&'static EntitySpec, ApiError> {
+        entity::spec(self.wanted.entity)
+            .ok_or_else(|| ApiError::internal("a session of an entity without a table"))
+    }
+
+    /// What its batches are merged as.
+    pub fn load(&self) -> Result<Load, ApiError> {
+        Ok(Load {
+            spec: self.spec()?,
+            system_id: self.wanted.system_id,
+            sync_id: self.sync_id,
+            mode: self.wanted.sync_mode,
+        })
+    }
+
+    /// How its ids come about.
+    pub fn id_rule(&self) -> IdRule {
+        id_rule(&self.wanted)
+    }
+
+    /// Refuses any use once the session has ended.
+    pub fn require_open(&self) -> Result<(), ApiError> {
+        let what = match self.state {
+            SessionState::Open if !self.is_overdue => return Ok(()),
+            SessionState::Open | SessionState::Expired => "has expired",
+            SessionState::Committed => "was committed",
+            SessionState::Aborted => "was aborted",
+        };
+        Err(ApiError::Conflict {
+            detail: format!("the session {} {what}", self.sync_id),
+            sync_id: Some(self.sync_id),
+        })
+    }
+
+    /// The session as the API shows it.
+    pub fn status(self, batches: u64, totals: IngestAnswer) -> SessionStatus {
+        SessionStatus {
+            sync_id: self.sync_id,
+            state: if self.state == SessionState::Open && self.is_overdue {
+                SessionState::Expired
+            } else {
+                self.state
+            },
+            system_id: self.wanted.system_id,
+            entity: self.wanted.entity,
+            sync_mode: self.wanted.sync_mode,
+            scope: self.wanted.scope,
+            run_id: self.wanted.run_id,
+            opened_at: self.opened_at,
+            expires_at: self.expires_at,
+            batches,
+            totals,
+        }
+    }
+}
+
+/// How ids come about in a load.
+pub fn id_rule(wanted: &OpenSession) -> IdRule {
+    match (wanted.id_generation, &wanted.id_prefix) {
+        (IdGeneration::Deterministic, Some(prefix)) => IdRule::Deterministic {
+            prefix: prefix.clone(),
+        },
+        _ => IdRule::Native {
+            system_id: wanted.system_id,
+        },
+    }
+}
+
+/// The canonical text of a scope.
+pub fn scope_key(scope: &Scope) -> String {
+    scope
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join("\u{1f}")
+}
+
+/// Writes a new load. The unique index allows one open full load per scope: `Err` names the one that is open.
+pub async fn insert(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    sync_id: Uuid,
+    form: Form,
+    wanted: &OpenSession,
+) -> Result<Result<DateTime<Utc>, Option<Uuid>>, sqlx::Error> {
+    let inserted: Option<DateTime<Utc>> = sqlx::query_scalar(
+        "insert into sync_sessions (sync_id, workspace_id, system_id, entity, form, sync_mode, scope, scope_key, source_filter, \
+         run_id, key_id, id_generation, id_prefix, state, read_since) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'open', now() - $14 * interval '1 millisecond') \
+         on conflict (system_id, entity, scope_key) where state = 'open' and sync_mode = 'full' do nothing returning expires_at",
+    )
+    .bind(sync_id)
+    .bind(caller.workspace_id)
+    .bind(wanted.system_id)
+    .bind(wanted.entity.wire_name())
+    .bind(form.sql())
+    .bind(mode_name(wanted.sync_mode))
+    .bind(Json(&wanted.scope))
+    .bind(scope_key(&wanted.scope))
+    .bind(&wanted.source_filter)
+    .bind(wanted.run_id)
+    .bind(&caller.key.key_id)
+    .bind(match wanted.id_generation {
+        IdGeneration::Native => "native",
+        IdGeneration::Deterministic => "deterministic",
+    })
+    .bind(&wanted.id_prefix)
+    .bind(wanted.read_began_ms_ago.unwrap_or(0) as f64)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(expires_at) = inserted {
+        return Ok(Ok(expires_at));
+    }
+    let in_the_way = sqlx::query_scalar(
+        "select sync_id from sync_sessions where system_id = $1 and entity = $2 and scope_key = $3 \
+         and state = 'open' and sync_mode = 'full'",
+    )
+    .bind(wanted.system_id)
+    .bind(wanted.entity.wire_name())
+    .bind(scope_key(&wanted.scope))
+    .fetch_optional(connection)
+    .await?;
+    Ok(Err(in_the_way))
+}
+
+/// `full` or `delta`.
+pub const fn mode_name(mode: SyncMode) -> &'static str {
+    match mode {
+        SyncMode::Full => "full",
+        SyncMode::Delta => "delta",
+    }
+}
+
+/// A load by its id. One of another key is not there for the caller; an admin may see and abort any of the workspace.
+pub async fn load(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    sync_id: Uuid,
+    for_admin: bool,
+) -> Result<Session, ApiError> {
+    let row = sqlx::query(
+        "select sync_id, system_id, entity, form, sync_mode, scope, source_filter, run_id, key_id, id_generation, id_prefix, state, \
+         opened_at, read_since, expires_at, expires_at <= now() as is_overdue, unidentified, totals \
+         from sync_sessions where sync_id = $1 and workspace_id = $2",
+    )
+    .bind(sync_id)
+    .bind(caller.workspace_id)
+    .fetch_optional(connection)
+    .await?;
+    let not_found = || ApiError::NotFound(format!("there is no session {sync_id} of this key"));
+    let session = read(&row.ok_or_else(not_found)?).map_err(ApiError::internal)?;
+    if (session.key_id == caller.key.key_id || for_admin)
+        && caller.may_touch(session.wanted.system_id)
+    {
+        Ok(session)
+    } else {
+        Err(not_found())
+    }
+}
+
+fn read(row: &PgRow) -> Result<Session, Box<dyn std::error::Error + Send + Sync>> {
+    let text = |name: &str| row.try_get::<String, _>(name);
+    Ok(Session {
+        sync_id: row.try_get("sync_id")?,
+        state: match text("state")?.as_str() {
+            "open" => SessionState::Open,
+            "committed" => SessionState::Committed,
+            "aborted" => SessionState::Aborted,
+            _ => SessionState::Expired,
+        },
+        is_overdue: row.try_get("is_overdue")?,
+        is_chunked: text("form")? == "chunked",
+        wanted: OpenSession {
+            system_id: row
+                .try_get::<Option<SystemId>, _>("system_id")?
+                .ok_or("a session without a system")?,
+            entity: Entity::from_str(&text("entity")?)?,
+            sync_mode: if text("sync_mode")? == "full" {
+                SyncMode::Full
+            } else {
+                SyncMode::Delta
+            },
+            scope: row.try_get::<Json<Scope>, _>("scope")?.0,
+            id_generation: if text("id_generation")? == "deterministic" {
+                IdGeneration::Deterministic
+            } else {
+                IdGeneration::Native
+            },
+            id_prefix: row.try_get("id_prefix")?,
+            source_filter: row.try_get("source_filter")?,
+            run_id: row.try_get("run_id")?,
+            read_began_ms_ago: None,
+        },
+        key_id: row.try_get("key_id")?,
+        opened_at: row.try_get("opened_at")?,
+        read_since: row.try_get("read_since")?,
+        expires_at: row.try_get("expires_at")?,
+        unidentified: row.try_get("unidentified")?,
+        totals: row.try_get::<Json<IngestAnswer>, _>("totals")?.0,
+    })
+}
+
+/// Holds a session for a batch: others may hold it too, but it is not committed, aborted or expired meanwhile.
+pub async fn hold_shared(connection: &mut PgConnection, sync_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock_shared(hashtextextended($1::text, 0))")
+        .bind(sync_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Holds a session alone: every batch that is under way is done first.
+pub async fn hold_alone(connection: &mut PgConnection, sync_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
+        .bind(sync_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Holds a session alone if nobody else does at the moment; answers whether it is held.
+pub async fn try_hold_alone(
+    connection: &mut PgConnection,
+    sync_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtextextended($1::text, 0))")
+        .bind(sync_id)
+        .fetch_one(connection)
+        .await
+}
+
+/// Ends a session without removing anything.
+pub async fn give_up(
+    connection: &mut PgConnection,
+    sync_id: Uuid,
+    state: SessionState,
+) -> Result<(), sqlx::Error> {
+    let state = if state == SessionState::Aborted {
+        "aborted"
+    } else {
+        "expired"
+    };
+    sqlx::query("update sync_sessions set state = $2, closed_at = now() where sync_id = $1 and state = 'open'")
+        .bind(sync_id)
+        .bind(state)
+        .execute(&mut *connection)
+        .await?;
+    forget_seen(connection, sync_id).await
+}
+
+/// Something that the caller sent is missing: nothing may be removed at the end of this load.
+pub async fn mark_incomplete(pool: &PgPool, sync_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("update sync_sessions set unidentified = unidentified + 1 where sync_id = $1 and state = 'open'")
+        .bind(sync_id)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Drops what a load met: it is of no use once the load has ended.
+pub async fn forget_seen(connection: &mut PgConnection, sync_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from sync_seen where sync_id = $1")
+        .bind(sync_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Expires sessions that no batch came to for a day, and answers kept for retries, until told to stop.
+pub async fn expire_abandoned(pool: PgPool, stop: CancellationToken) {
+    loop {
+        if let Err(error) = expire_once(&pool).await {
+            tracing::warn!(%error, "abandoned sessions could not be expired; trying again later");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(60)) => {}
+        }
+    }
+}
+
+async fn expire_once(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from idempotent_answers where created_at < now() - interval '24 hours'")
+        .execute(pool)
+        .await?;
+    let overdue: Vec<Uuid> = sqlx::query_scalar(
+        "select sync_id from sync_sessions where state = 'open' and expires_at <= now() limit 1000",
+    )
+    .fetch_all(pool)
+    .await?;
+    for sync_id in overdue {
+        if let Err(error) = expire_one(pool, sync_id).await {
+            tracing::warn!(%sync_id, %error, "an abandoned session could not be expired; trying again later");
+        }
+    }
+    Ok(())
+}
+
+async fn expire_one(pool: &PgPool, sync_id: Uuid) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    // Somebody who holds it is about to end it, or to move its expiry.
+    if !try_hold_alone(&mut transaction, sync_id).await? {
+        return Ok(());
+    }
+    let is_overdue: bool = sqlx::query_scalar(
+        "select state = 'open' and expires_at <= now() from sync_sessions where sync_id = $1",
+    )
+    .bind(sync_id)
+    .fetch_one(&mut *transaction)
+    .await?;
+    if is_overdue {
+        give_up(&mut transaction, sync_id, SessionState::Expired).await?;
+        tracing::info!(%sync_id, "an abandoned session expired; nothing was removed");
+    }
+    transaction.commit().await
+}

@@ -1,0 +1,201 @@
+//! A running server with a fresh database, in one line.
+
+use std::fmt::Debug;
+
+use contract::{Permission, SystemId};
+use embedded_postgres::testing::{TestDatabase, copy_of};
+use ingest_api::{
+    AppState, DatabaseSettings,
+    auth::{NewKey, create_key},
+    connect, migrate, serve,
+};
+use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// The server under test; it stops with the value.
+pub struct TestApp {
+    pub pool: PgPool,
+    pub system_id: SystemId,
+    /// A key that may do everything.
+    pub key: String,
+    base: String,
+    http: reqwest::Client,
+    stop: CancellationToken,
+    _server: JoinHandle<()>,
+    _database: TestDatabase,
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// An answer: status and body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub content_type: String,
+    pub body: Value,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{:#}", self.body);
+        self.body
+    }
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let database = copy_of("register", async |url| {
+            migrate(&url.to_owned().into()).await.expect("migrates");
+        })
+        .await;
+        let settings = DatabaseSettings {
+            url: database.url().to_owned().into(),
+            max_connections: 12,
+            allow_not_durable: true,
+        };
+        let pool = connect(&settings).await.expect("connects");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let stop = CancellationToken::new();
+        let (state, stopping) = (AppState::new(pool.clone()), stop.clone());
+        let server =
+            tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
+        let mut app = Self {
+            key: String::new(),
+            system_id: 0,
+            base,
+            http: reqwest::Client::new(),
+            stop,
+            _server: server,
+            _database: database,
+            pool,
+        };
+        app.key = app.new_key(&Permission::ALL, None).await;
+        app.system_id = app.new_system("Tenant").await;
+        app
+    }
+
+    pub async fn new_key(
+        &self,
+        permissions: &[Permission],
+        system_ids: Option<Vec<SystemId>>,
+    ) -> String {
+        let new = NewKey {
+            workspace_id: 1,
+            name: "test".into(),
+            permissions: permissions.to_vec(),
+            system_ids,
+            expires_at: None,
+            created_by: "test".into(),
+        };
+        let mut connection = self.pool.acquire().await.expect("a connection");
+        let (generated, _) = create_key(&mut connection, &new).await.expect("a key");
+        generated.key.expose_secret().to_owned()
+    }
+
+    pub async fn new_system(&self, name: &str) -> SystemId {
+        let body = json!({"records": [{"systemType": "Test", "displayName": name}]});
+        let answer = self.post("/api/ingest/systems", &body).await.expect(201);
+        answer["systemIds"][0].as_i64().expect("a number") as SystemId
+    }
+
+    /// Where the server listens, without a path.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.key)
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let content_type = response
+            .headers()
+            .get("content-type")
+            .and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or("").to_owned();
+        let text = response.text().await.expect("a body");
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).expect("JSON")
+        };
+        Answer {
+            status,
+            content_type,
+            body,
+        }
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::PUT, path).json(body)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// A single call for the test system; `more` joins or replaces fields of the envelope.
+    pub async fn ingest(&self, entity: &str, records: Value, more: Value) -> Answer {
+        let mut body = json!({"systemId": self.system_id, "records": records});
+        merge(&mut body, more);
+        self.post(&format!("/api/ingest/{entity}"), &body).await
+    }
+
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql)
+            .fetch_one(&self.pool)
+            .await
+            .expect(sql)
+    }
+
+    /// The transaction that last wrote each row of a table: the same before and after when nothing was written.
+    pub async fn row_versions(&self, sql: &'static str) -> Vec<(i64, String)> {
+        sqlx::query_as(sql).fetch_all(&self.pool).await.expect(sql)
+    }
+}
+
+pub fn merge(body: &mut Value, more: Value) {
+    let Value::Object(more) = more else {
+        panic!("an object")
+    };
+    body.as_object_mut().expect("an object").extend(more);
+}
+
+/// The n-th of a series of ids.
+pub fn id(n: u32) -> Uuid {
+    Uuid::from_u128(0x1000_0000_0000_4000_8000_0000_0000_0000 + u128::from(n))
+}
+
+/// Principals number `range`, named after `word`.
+pub fn people(range: std::ops::Range<u32>, word: &str) -> Value {
+    range
+        .map(|n| json!({"id": id(n), "displayName": format!("{word} {n}")}))
+        .collect()
+}
+
+/// Direct memberships of principals `members` in group `group`.
+pub fn members(group: u32, members: std::ops::Range<u32>) -> Vec<Value> {
+    members
+        .map(|n| json!({"resourceId": id(group), "principalId": id(n), "assignmentType": "Direct"}))
+        .collect()
+}

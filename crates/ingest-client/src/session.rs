@@ -1,0 +1,102 @@
+//! A load of one scope.
+
+use std::time::Duration;
+
+use contract::{
+    Completeness, IngestAnswer,
+    session::{Batch, Commit},
+};
+use reqwest::Method;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    ClientError, IngestClient,
+    client::small_body,
+    transport::{Body, Call},
+};
+
+/// How long a session that is given up is tried to be aborted.
+const LAST_ABORT: Duration = Duration::from_secs(3);
+
+/// An open session. Batches may be sent in any order and in parallel; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SyncSession {
+    client: IngestClient,
+    sync_id: Uuid,
+}
+
+impl SyncSession {
+    pub(crate) fn new(client: IngestClient, sync_id: Uuid) -> Self {
+        Self { client, sync_id }
+    }
+
+    /// The session's id.
+    pub fn sync_id(&self) -> Uuid {
+        self.sync_id
+    }
+
+    /// Sends the batch with this number (from 0). A retry sends the same bytes, so it cannot count twice.
+    pub async fn put_batch<R: Serialize + Clone>(
+        &self,
+        seq: u64,
+        records: &[R],
+    ) -> Result<IngestAnswer, ClientError> {
+        let records = records.to_vec();
+        let body = self.client.records_body(&Batch { records })?;
+        self.put_body(seq, body).await
+    }
+
+    /// Sends a batch that is JSON text already.
+    pub(crate) async fn put_json(
+        &self,
+        seq: u64,
+        json: Vec<u8>,
+    ) -> Result<IngestAnswer, ClientError> {
+        let body = Body::json(json, self.client.compression())?;
+        self.put_body(seq, body).await
+    }
+
+    async fn put_body(&self, seq: u64, body: Body) -> Result<IngestAnswer, ClientError> {
+        let path = format!("ingest/sessions/{}/batches/{seq}", self.sync_id);
+        let call = Call::new("put batch", Method::PUT, path).body(body);
+        self.client.send(&call).await?.json()
+    }
+
+    /// Makes the load effective: `batches` is how many were sent. The answer counts the whole session, batches included; a
+    /// commit that is sent again gets the same answer again.
+    pub async fn commit(
+        &self,
+        batches: u64,
+        completeness: Completeness,
+    ) -> Result<IngestAnswer, ClientError> {
+        let body = small_body(&Commit {
+            batches,
+            completeness,
+        })?;
+        let path = format!("ingest/sessions/{}/commit", self.sync_id);
+        let call = Call::new("commit session", Method::POST, path)
+            .body(body)
+            .idempotent();
+        self.client.send(&call).await?.json()
+    }
+
+    /// Aborts the session, within seconds. What cannot be aborted expires, so a failure is only logged.
+    pub async fn give_up(&self) {
+        let sync_id = self.sync_id;
+        match tokio::time::timeout(LAST_ABORT, self.abort()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%sync_id, %error, "the session could not be aborted; unless it has ended, it expires");
+            }
+            Err(_) => {
+                tracing::warn!(%sync_id, "the register did not say in time whether the session is aborted; if not, it expires");
+            }
+        }
+    }
+
+    /// Gives the session up; it removes nothing.
+    pub async fn abort(&self) -> Result<(), ClientError> {
+        self.client.abort_session(self.sync_id).await
+    }
+}

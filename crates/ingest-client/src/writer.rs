@@ -1,0 +1,147 @@
+//! A stream of records becomes batches of a session.
+
+use std::{marker::PhantomData, time::Duration};
+
+use contract::{Completeness, IngestAnswer};
+use serde::Serialize;
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{ClientError, SyncSession};
+
+const BATCH_OPENS: &[u8] = br#"{"records":["#;
+const BATCH_CLOSES: &[u8] = b"]}";
+
+/// How long a writer that is given up waits for its batches under way. The register finishes them before it aborts the
+/// session in any case; waiting only spares it broken connections.
+const LAST_BATCHES: Duration = Duration::from_secs(2);
+
+/// When a batch is sent and how many are under way at once; together they bound the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// A batch is sent when it holds this many records.
+    pub max_records: usize,
+    /// A batch is sent when its JSON is at least this long.
+    pub max_bytes: usize,
+    /// Batches under way at once.
+    pub in_flight: usize,
+}
+
+impl Default for BatchLimits {
+    fn default() -> Self {
+        Self {
+            max_records: 5_000,
+            max_bytes: 4 * 1024 * 1024,
+            in_flight: 4,
+        }
+    }
+}
+
+/// Collects records into batches and sends them while more arrive. [`push`](Self::push) waits when all places are taken.
+///
+/// Finish it with [`finish`](Self::finish) or give it up with [`abandon`](Self::abandon); dropped, it leaves a session
+/// that expires without having removed anything.
+#[derive(Debug)]
+pub struct BatchWriter<R> {
+    session: SyncSession,
+    limits: BatchLimits,
+    buffer: Vec<u8>,
+    buffered: usize,
+    next_seq: u64,
+    under_way: JoinSet<Result<IngestAnswer, ClientError>>,
+    record: PhantomData<fn(R)>,
+}
+
+impl<R: Serialize> BatchWriter<R> {
+    /// A writer into this session.
+    pub fn new(session: SyncSession, limits: BatchLimits) -> Self {
+        Self {
+            session,
+            limits,
+            buffer: BATCH_OPENS.to_vec(),
+            buffered: 0,
+            next_seq: 0,
+            under_way: JoinSet::new(),
+            record: PhantomData,
+        }
+    }
+
+    /// The session that is written to.
+    pub fn session(&self) -> &SyncSession {
+        &self.session
+    }
+
+    /// Adds a record. An error may be about a batch sent earlier; the session cannot be finished after it. May be dropped
+    /// while it waits: batches under way go on, and the writer can still be given up.
+    pub async fn push(&mut self, record: &R) -> Result<(), ClientError> {
+        if self.buffered > 0 {
+            self.buffer.push(b',');
+        }
+        serde_json::to_writer(&mut self.buffer, record)
+            .map_err(|error| ClientError::Unserialisable(error.to_string()))?;
+        self.buffered += 1;
+        if self.buffered >= self.limits.max_records || self.buffer.len() >= self.limits.max_bytes {
+            self.send_buffer().await?;
+        }
+        Ok(())
+    }
+
+    async fn send_buffer(&mut self) -> Result<(), ClientError> {
+        if self.buffered == 0 {
+            return Ok(());
+        }
+        while self.under_way.len() >= self.limits.in_flight.max(1) {
+            self.collect_one().await?;
+        }
+        let mut json = std::mem::replace(&mut self.buffer, BATCH_OPENS.to_vec());
+        json.extend_from_slice(BATCH_CLOSES);
+        self.buffered = 0;
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let session = self.session.clone();
+        self.under_way
+            .spawn(async move { session.put_json(seq, json).await });
+        Ok(())
+    }
+
+    async fn collect_one(&mut self) -> Result<(), ClientError> {
+        match self.under_way.join_next().await {
+            Some(Ok(answered)) => answered.map(drop)?,
+            Some(Err(_)) => return Err(ClientError::Interrupted),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Sends what is buffered and waits until every batch is answered. Several sessions that belong together are best
+    /// flushed before the first of them is finished. May be dropped while it waits, as [`push`](Self::push).
+    pub async fn flush(&mut self) -> Result<(), ClientError> {
+        self.send_buffer().await?;
+        while !self.under_way.is_empty() {
+            self.collect_one().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the rest and commits. The answer counts the whole session: its batches and the commit. A failure gives the
+    /// session up.
+    pub async fn finish(mut self, completeness: Completeness) -> Result<IngestAnswer, ClientError> {
+        let finished = match self.flush().await {
+            Ok(()) => self.session.commit(self.next_seq, completeness).await,
+            Err(error) => Err(error),
+        };
+        if finished.is_err() {
+            self.abandon().await;
+        }
+        finished
+    }
+
+    /// Gives the session up, within seconds. Records that were answered stay, nothing is removed. A register that cannot
+    /// be reached any more lets the session expire, so a failure here is only logged.
+    pub async fn abandon(mut self) {
+        let batches = async { while self.under_way.join_next().await.is_some() {} };
+        // What they answer does not matter any more.
+        let _ = timeout(LAST_BATCHES, batches).await;
+        self.under_way.shutdown().await;
+        self.session.give_up().await;
+    }
+}

@@ -1,0 +1,183 @@
+use std::time::Duration;
+
+use sqlx::Connection;
+use uuid::Uuid;
+use views::{SkipReason, ViewStatus};
+
+use crate::register::{DEFAULT_WORKSPACE, Holder, Register, id};
+
+async fn status(register: &Register) -> ViewStatus {
+    let mut all = views::refresh_status(&register.pool).await.expect("status");
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+/// The stored rows with the transaction that wrote each.
+async fn row_versions(register: &Register) -> Vec<(i32, Uuid, Uuid, String)> {
+    sqlx::query_as(
+        "select system_id, resource_id, principal_id, xmin::text from effective_access
+         order by system_id, resource_id, principal_id, assignment_type, role_scope, via_group_id",
+    )
+    .fetch_all(&register.pool)
+    .await
+    .expect("rows")
+}
+
+#[tokio::test]
+async fn a_refresh_that_finds_nothing_new_writes_no_row() {
+    let register = Register::start().await;
+    register.hold(Holder::User(id(1)), "Direct", id(101)).await;
+    register
+        .hold(Holder::Group(id(101)), "Direct", id(201))
+        .await;
+    assert_eq!(register.load_and_refresh().await, 2);
+    let before = row_versions(&register).await;
+    assert_eq!(register.load_and_refresh().await, 0);
+    assert_eq!(row_versions(&register).await, before);
+}
+
+#[tokio::test]
+async fn only_rows_that_differ_are_written() {
+    let register = Register::start().await;
+    for user in 1..=20 {
+        register
+            .hold(Holder::User(id(user)), "Direct", id(101))
+            .await;
+    }
+    assert_eq!(register.load_and_refresh().await, 20);
+    let before = row_versions(&register).await;
+    register
+        .run(
+            "update resource_assignments set deleted_at = now()
+             where principal_id = '00000000-0000-0000-0000-000000000001'",
+        )
+        .await;
+    register.hold(Holder::User(id(21)), "Direct", id(101)).await;
+    assert_eq!(register.load_and_refresh().await, 2);
+    let after = row_versions(&register).await;
+    assert_eq!(after.len(), 20);
+    assert_eq!(after[..19], before[1..]);
+}
+
+#[tokio::test]
+async fn a_view_is_stale_until_refreshed_and_again_after_a_load() {
+    let register = Register::start().await;
+    let never = status(&register).await;
+    assert!(never.is_stale && never.refreshed_at.is_none());
+    let first = views::refresh(&register.pool).await.expect("refreshes");
+    assert_eq!(first.refreshed.len(), 1);
+    assert!(!status(&register).await.is_stale);
+    let second = views::refresh(&register.pool).await.expect("refreshes");
+    assert_eq!(second.skipped_because, Some(SkipReason::UpToDate));
+    assert!(second.refreshed.is_empty());
+    register.note_load(register.system_id).await;
+    assert!(status(&register).await.is_stale);
+}
+
+#[tokio::test]
+async fn a_load_of_something_that_no_view_depends_on_makes_nothing_stale() {
+    let register = Register::start().await;
+    views::refresh(&register.pool).await.expect("refreshes");
+    register.note_load(register.system_id).await;
+    register
+        .run("update sync_sessions set entity = 'principal-activity'")
+        .await;
+    assert!(!status(&register).await.is_stale);
+}
+
+#[tokio::test]
+async fn a_load_that_was_still_open_during_the_refresh_keeps_the_view_stale() {
+    let register = Register::start().await;
+    let mut connection = register.pool.acquire().await.expect("a connection");
+    let mut load = connection.begin().await.expect("begins");
+    sqlx::raw_sql(
+        "insert into resource_assignments (system_id, resource_id, principal_id, assignment_type, role_scope,
+             principal_type, content_hash, first_seen_at, valid_from, sync_id)
+         values (1, gen_random_uuid(), gen_random_uuid(), 'Direct', '/', 'User', '\\x00', now(), now(),
+                 gen_random_uuid());
+         insert into sync_sessions (sync_id, workspace_id, system_id, entity, form, sync_mode, key_id, state,
+             last_change_xid)
+         values (gen_random_uuid(), 1, 1, 'resource-assignments', 'call', 'delta', 'key', 'committed',
+                 pg_current_xact_id());",
+    )
+    .execute(&mut *load)
+    .await
+    .expect("loads");
+    // Something else begins later and is done before: what a refresh saw is not a matter of the newest number.
+    register.run("update workspaces set name = name").await;
+    let during = views::refresh(&register.pool).await.expect("refreshes");
+    assert_eq!(during.refreshed[0].rows_total, 0);
+    load.commit().await.expect("commits");
+    assert!(status(&register).await.is_stale);
+    let after = views::refresh(&register.pool).await.expect("refreshes");
+    assert_eq!(after.refreshed[0].rows_total, 1);
+    assert!(!status(&register).await.is_stale);
+}
+
+#[tokio::test]
+async fn only_systems_that_changed_are_computed() {
+    let register = Register::start().await;
+    let other = register.add_system(DEFAULT_WORKSPACE, "EntraID:two").await;
+    views::refresh(&register.pool).await.expect("refreshes");
+    register.hold(Holder::User(id(1)), "Direct", id(101)).await;
+    // Written behind the register's back: nothing says that this system changed.
+    register
+        .hold_at(other, Holder::User(id(1)), "Direct", "/", id(101))
+        .await;
+    assert_eq!(register.load_and_refresh().await, 1);
+    register.note_load(other).await;
+    assert_eq!(register.load_and_refresh().await, 1);
+}
+
+#[tokio::test]
+async fn a_second_refresh_leaves_it_to_the_first_and_readers_do_not_wait() {
+    let register = Register::start().await;
+    register.hold(Holder::User(id(1)), "Direct", id(101)).await;
+    register.load_and_refresh().await;
+    register.hold(Holder::User(id(2)), "Direct", id(101)).await;
+    register.note_load(register.system_id).await;
+    let mut connection = register.pool.acquire().await.expect("a connection");
+    let mut obstacle = connection.begin().await.expect("begins");
+    sqlx::raw_sql("lock table effective_access in share mode")
+        .execute(&mut *obstacle)
+        .await
+        .expect("locks");
+    let pool = register.pool.clone();
+    let first = tokio::spawn(async move { views::refresh(&pool).await });
+    while !status(&register).await.is_running {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let second = views::refresh(&register.pool).await.expect("answers");
+    assert_eq!(second.skipped_because, Some(SkipReason::AlreadyRunning));
+    assert_eq!(row_versions(&register).await.len(), 1);
+    obstacle.commit().await.expect("ends");
+    let first = first.await.expect("joins").expect("refreshes");
+    assert_eq!(first.refreshed[0].rows_changed, 1);
+    assert!(!status(&register).await.is_running);
+}
+
+#[tokio::test]
+async fn a_failed_refresh_is_noted_and_the_earlier_result_stays() {
+    let register = Register::start().await;
+    register.hold(Holder::User(id(1)), "Direct", id(101)).await;
+    register.load_and_refresh().await;
+    let before = status(&register).await;
+    register.note_load(register.system_id).await;
+    register
+        .run("drop function effective_access_now(integer[])")
+        .await;
+    views::refresh(&register.pool).await.expect_err("fails");
+    let failed = status(&register).await;
+    let shown = failed.error.expect("an error");
+    assert_eq!(shown, "the database refused (SQLSTATE 42883)");
+    assert!(failed.is_stale);
+    assert_eq!(failed.refreshed_at, before.refreshed_at);
+    assert_eq!(row_versions(&register).await.len(), 1);
+    register
+        .run("update view_definitions set definition_hash = 'lost'")
+        .await;
+    let mut connection = register.pool.acquire().await.expect("a connection");
+    views::install(&mut connection).await.expect("installs");
+    views::refresh(&register.pool).await.expect("refreshes");
+    assert_eq!(status(&register).await.error, None);
+}

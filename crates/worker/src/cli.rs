@@ -1,0 +1,294 @@
+//! The `cadastre-worker` command: flags in, runs, an exit code.
+//!
+//! Exit codes: of `--once` 0 complete, 1 failed or stopped, 2 wrong usage or configuration, 3 partial or held; of
+//! `--every` 0 once it was told to stop.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{ArgGroup, Parser, ValueEnum};
+use crawler_entra::{ConfigFile, Overrides};
+use rand::RngExt as _;
+use secrecy::SecretString;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use url::Url;
+
+use crate::{Job, RunEnd, Schedule, SystemClock, repeat};
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const PARTIAL: u8 = 3;
+
+/// The client secret has no flag: a command line is visible to every user of the machine.
+const CLIENT_SECRET_VARIABLE: &str = "CADASTRE_GRAPH_CLIENT_SECRET";
+/// Shorter intervals ask the source for the same again before it can have changed much.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
+
+/// Runs crawls, once or again and again, and posts what they read to the register.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cadastre-worker",
+    version,
+    group(ArgGroup::new("when").required(true).args(["once", "every"])),
+    after_help = "Environment: CADASTRE_GRAPH_CLIENT_SECRET is the application's secret, instead of Graph.ClientSecret in the file (with one --config-file only).\nExit codes of --once: 0 complete, 1 failed or stopped, 2 wrong usage, 3 partial or held. --every ends with 0 when told to stop (SIGTERM, Ctrl-C)."
+)]
+struct Args {
+    /// The ingest API's address, with or without /api
+    #[arg(long, env = "CADASTRE_API_BASE_URL", value_name = "URL")]
+    api_base_url: Option<Url>,
+
+    /// The API key (fgc_…); better given in the environment, where other users of the machine do not see it
+    #[arg(
+        long,
+        env = "CADASTRE_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
+    api_key: Option<SecretString>,
+
+    /// A crawl's configuration, as the crawler's; may be given several times: they run one after the other
+    #[arg(long = "config-file", required = true, value_name = "FILE")]
+    config_files: Vec<PathBuf>,
+
+    /// Run every configuration once, then exit
+    #[arg(long)]
+    once: bool,
+
+    /// Run again and again; each run begins this long after the one before began: 15m, 1h30m, 1d
+    #[arg(long, value_parser = interval, value_name = "DURATION")]
+    every: Option<Duration>,
+
+    /// Abort sessions of the same scope that an earlier crawl with this key left open, instead of failing
+    #[arg(long)]
+    take_over: bool,
+
+    /// How the log is written (to the standard error)
+    #[arg(long, value_enum, default_value_t = LogFormat::Plain)]
+    log_format: LogFormat,
+
+    /// How much is logged: error, warn, info, debug, trace or off
+    #[arg(long, default_value_t = LevelFilter::INFO, value_name = "LEVEL")]
+    log_level: LevelFilter,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Plain,
+    Json,
+}
+
+/// Why the worker cannot begin.
+#[derive(Debug, thiserror::Error)]
+enum SetupError {
+    /// Configurations cannot be used; one line each.
+    #[error("{}", .0.join("\n"))]
+    Configurations(Vec<String>),
+    /// One secret for several applications.
+    #[error(
+        "{CLIENT_SECRET_VARIABLE} is for one --config-file; with several, give each its Graph.ClientSecret"
+    )]
+    OneSecretForMany,
+}
+
+/// A length of time such as `15m`, `90s` or `1h30m`.
+fn interval(text: &str) -> Result<Duration, String> {
+    let wrong = || "give a number with s, m, h or d, such as 15m, 1h30m or 1d".to_owned();
+    let mut total = Duration::ZERO;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u32 = rest[..end].parse().map_err(|_| wrong())?;
+        let unit = match rest.as_bytes()[end] {
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3_600,
+            b'd' => 86_400,
+            _ => return Err(wrong()),
+        };
+        total += Duration::from_secs(u64::from(number) * unit);
+        rest = &rest[end + 1..];
+    }
+    if (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&total) {
+        Ok(total)
+    } else {
+        Err("the interval must lie between 10s and 366d".to_owned())
+    }
+}
+
+/// Runs the command with the process' arguments.
+pub fn main() -> ExitCode {
+    // Ends the process itself on `--help` and on flags that do not exist (with 2).
+    let args = Args::parse();
+    log_to_stderr(args.log_format, args.log_level);
+    let (every, jobs) = (args.every, jobs(args));
+    let jobs = match jobs {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let outcome = runtime.and_then(|runtime| runtime.block_on(run(every, &jobs)));
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: the worker could not be started: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Our own crates at the level that was asked for; libraries only from warnings on, for their traces may hold headers.
+fn log_to_stderr(format: LogFormat, level: LevelFilter) {
+    let ours = ["worker", "crawler_entra", "ingest_client"].map(|name| format!("{name}={level}"));
+    let others = level.min(LevelFilter::WARN);
+    let filter = EnvFilter::new(format!("{others},{}", ours.join(",")));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Plain => subscriber.with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+}
+
+/// Every configuration, checked; all that is wrong is named at once.
+fn jobs(args: Args) -> Result<Vec<Job>, SetupError> {
+    let client_secret = std::env::var(CLIENT_SECRET_VARIABLE)
+        .ok()
+        .filter(|secret| !secret.is_empty())
+        .map(SecretString::from);
+    if client_secret.is_some() && args.config_files.len() > 1 {
+        return Err(SetupError::OneSecretForMany);
+    }
+    let (mut jobs, mut wrong) = (Vec::new(), Vec::new());
+    for path in args.config_files {
+        let over = Overrides {
+            api_base_url: args.api_base_url.clone(),
+            api_key: args.api_key.clone(),
+            client_secret: client_secret.clone(),
+            take_over: args.take_over,
+            ..Overrides::default()
+        };
+        let name = path.display().to_string();
+        match ConfigFile::read(&path).and_then(|file| file.resolve(over)) {
+            Ok(config) => jobs.push(Job { name, config }),
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(jobs)
+    } else {
+        Err(SetupError::Configurations(wrong))
+    }
+}
+
+async fn run(every: Option<Duration>, jobs: &[Job]) -> std::io::Result<u8> {
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(stop_on_signal(
+        stop.clone(),
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    ));
+    let code = match every {
+        None => once(jobs, &stop).await,
+        Some(every) => {
+            let schedule = Schedule::new(jobs.len(), every);
+            let chance = || rand::rng().random_range(0.0..1.0);
+            let clock = SystemClock::start();
+            repeat(schedule, &clock, chance, &stop, async |which| {
+                jobs[which].run(&stop).await
+            })
+            .await;
+            0
+        }
+    };
+    watch.abort();
+    Ok(code)
+}
+
+/// Every configuration once; the worst end decides the exit code.
+async fn once(jobs: &[Job], stop: &CancellationToken) -> u8 {
+    let mut worst = RunEnd::Complete;
+    for job in jobs {
+        if stop.is_cancelled() {
+            worst = RunEnd::Cancelled;
+            break;
+        }
+        worst = worst.max(job.run(stop).await);
+    }
+    match worst {
+        RunEnd::Complete => 0,
+        RunEnd::Partial => PARTIAL,
+        RunEnd::Failed | RunEnd::Cancelled => FAILED,
+    }
+}
+
+/// The first signal ends in order, the second at once.
+async fn stop_on_signal(stop: CancellationToken, mut terminate: Signal, mut interrupt: Signal) {
+    for count in 0.. {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if count > 0 {
+            std::process::exit(i32::from(FAILED));
+        }
+        tracing::info!("stopping: giving up the open sessions");
+        stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_read_as_people_write_them() {
+        for (text, seconds) in [
+            ("15m", 900),
+            ("90s", 90),
+            ("1h30m", 5_400),
+            ("1d", 86_400),
+            (" 2h ", 7_200),
+        ] {
+            assert_eq!(interval(text).map(|every| every.as_secs()), Ok(seconds));
+        }
+        for text in [
+            "",
+            "15",
+            "m",
+            "15 m",
+            "-5m",
+            "1.5h",
+            "9s",
+            "0d",
+            "400d",
+            "99999999999d",
+            "5é",
+        ] {
+            assert!(interval(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_of_once_and_every_is_needed() {
+        let parse = |flags: &[&str]| {
+            let all = ["x", "--config-file", "f"].iter().chain(flags).copied();
+            Args::try_parse_from(all).map(|args| args.every)
+        };
+        assert_eq!(parse(&["--once"]).expect("parses"), None);
+        let every = parse(&["--every", "15m"]).expect("parses");
+        assert_eq!(every, Some(Duration::from_secs(900)));
+        assert!(parse(&[]).is_err());
+        assert!(parse(&["--once", "--every", "15m"]).is_err());
+    }
+}

@@ -1,0 +1,151 @@
+//! A tenant, a register and a worker.
+
+use std::process::Stdio;
+
+use contract::Permission;
+use embedded_postgres::testing::{TestDatabase, copy_of};
+use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec, Throttle};
+use ingest_api::{
+    AppState, DatabaseSettings,
+    auth::{NewKey, create_key},
+    connect, migrate, serve,
+};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, process::Command, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// A simulated tenant beside a server with a database of its own.
+pub struct Bench {
+    pub simulator: Simulator,
+    pub pool: PgPool,
+    pub key: String,
+    api: String,
+    folder: TempDir,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+    _database: TestDatabase,
+}
+
+impl Bench {
+    pub async fn start(users: usize) -> Self {
+        let options = SimOptions {
+            throttle: Throttle::off(),
+            ..SimOptions::default()
+        };
+        let tenant = Tenant::generate(&TenantSpec::new(3, users, 20, 10));
+        let simulator = Simulator::start(tenant, options).await.expect("simulates");
+        let database = copy_of("register", async |url| {
+            migrate(&url.to_owned().into()).await.expect("migrates");
+        })
+        .await;
+        let pool = connect(&DatabaseSettings {
+            url: database.url().to_owned().into(),
+            max_connections: 12,
+            allow_not_durable: true,
+        })
+        .await
+        .expect("connects");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let api = format!("http://{}", listener.local_addr().expect("an address"));
+        let stop = CancellationToken::new();
+        let (state, stopping) = (AppState::new(pool.clone()), stop.clone());
+        let server =
+            tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
+        let mut connection = pool.acquire().await.expect("a connection");
+        let new = NewKey {
+            workspace_id: 1,
+            name: "worker".into(),
+            permissions: vec![Permission::Ingest],
+            system_ids: None,
+            expires_at: None,
+            created_by: "test".into(),
+        };
+        let (generated, _) = create_key(&mut connection, &new).await.expect("a key");
+        drop(connection);
+        Self {
+            simulator,
+            pool,
+            key: generated.key.expose_secret().to_owned(),
+            api,
+            folder: tempfile::tempdir().expect("a folder"),
+            stop,
+            server,
+            _database: database,
+        }
+    }
+
+    /// A configuration file for the tenant; answers its path.
+    pub fn config_file(&self, name: &str, client_secret: &str) -> String {
+        let address = self.simulator.base_url();
+        let config = json!({"Graph": {
+            "TenantId": self.simulator.tenant_id(), "ClientId": self.simulator.client_id(),
+            "ClientSecret": client_secret, "BaseUrl": address, "LoginBaseUrl": address,
+        }});
+        self.write(name, &config)
+    }
+
+    fn write(&self, name: &str, config: &Value) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, config.to_string()).expect("a file");
+        path.display().to_string()
+    }
+
+    /// The configuration file that works.
+    pub fn good_file(&self) -> String {
+        self.config_file("good.json", self.simulator.client_secret())
+    }
+
+    /// The worker, told about the register by its environment.
+    pub fn worker(&self, flags: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cadastre-worker"));
+        command
+            .env_clear()
+            .env("CADASTRE_API_BASE_URL", &self.api)
+            .env("CADASTRE_API_KEY", &self.key)
+            .args(["--log-format", "json"])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs the worker to its end; answers the exit code and the log.
+    pub async fn run(&self, flags: &[&str]) -> (i32, Log) {
+        let output = self.worker(flags).output().await.expect("the worker runs");
+        assert!(output.stdout.is_empty(), "the log is on the standard error");
+        let text = String::from_utf8(output.stderr).expect("UTF-8");
+        (output.status.code().expect("an exit code"), Log { text })
+    }
+
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        let count = sqlx::query_scalar(sql).fetch_one(&self.pool).await;
+        count.expect(sql)
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.server.await.expect("the server ends");
+        self.simulator.stop().await;
+    }
+}
+
+/// What the worker wrote.
+pub struct Log {
+    pub text: String,
+}
+
+impl Log {
+    /// The lines with this message.
+    pub fn lines(&self, message: &str) -> Vec<Value> {
+        let lines = self
+            .text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("a JSON line"));
+        lines.filter(|line| line["message"] == message).collect()
+    }
+}

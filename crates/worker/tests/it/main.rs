@@ -1,0 +1,6 @@
+//! The worker's promises: the real binary, against a simulated tenant and the real server.
+
+mod bench;
+
+mod once;
+mod stopping;

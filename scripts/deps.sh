@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# Installs what is missing of the things named: compiler, postgres, curl, cargo-deny.
+# With CADASTRE_NO_INSTALL=1 it only says what is missing, and how to get it, and fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/tools.sh
+
+has_compiler() { command -v cc >/dev/null; }
+
+# The examples in docs/examples are shell scripts, and tests run them; so does `make bench`.
+has_curl() { command -v curl >/dev/null; }
+
+# The same places that the embedded-postgres crate looks at.
+has_postgres() {
+    local folder
+    while IFS= read -r folder; do
+        if [[ -x $folder/initdb && -x $folder/postgres ]]; then return 0; fi
+    done < <(
+        pg_config --bindir 2>/dev/null || true
+        printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql@*/bin \
+            /usr/local/opt/postgresql@*/bin /Applications/Postgres.app/Contents/Versions/*/bin
+        tr ':' '\n' <<<"$PATH"
+    )
+    return 1
+}
+
+has_cargo-deny() { [[ -x $(cargo_deny) ]]; }
+
+can_be_root() { [[ $(id -u) == 0 ]] || command -v sudo >/dev/null; }
+
+as_root() {
+    if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi
+}
+
+# Runs a command whose many lines only matter when it fails.
+quietly() {
+    local log
+    log=$(mktemp)
+    if ! "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
+
+apt_is_fresh=
+apt_install() {
+    if [[ -z $apt_is_fresh ]]; then
+        # One repository that is out of order must not stop the rest: the installation decides.
+        quietly as_root apt-get update || echo "apt-get update failed: going on with what was known before." >&2
+        apt_is_fresh=1
+    fi
+    # A machine that has just been started may be busy installing its updates: wait for that.
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y \
+        --no-install-recommends "$@"
+}
+
+# Debian makes and starts a server of its own when the package is installed for the first time. Nobody asked for that:
+# it is switched off for the moment of the installation, and the setting put back as it was.
+apt_install_postgres() {
+    local conf=/etc/postgresql-common/createcluster.conf
+    apt_install postgresql-common
+    if [[ ! -f $conf ]]; then
+        apt_install postgresql
+        return
+    fi
+    local before
+    before=$(mktemp)
+    cp "$conf" "$before"
+    # shellcheck disable=SC2064 # the values of now
+    trap "as_root cp '$before' '$conf'; rm -f '$before'" EXIT
+    echo 'create_main_cluster = off' | as_root tee -a "$conf" >/dev/null
+    apt_install postgresql
+    as_root cp "$before" "$conf"
+    rm -f "$before"
+    trap - EXIT
+}
+
+how_to_get() {
+    case $1-$system in
+        compiler-apt) echo "apt-get install gcc libc6-dev" ;;
+        compiler-brew) echo "xcode-select --install" ;;
+        compiler-*) echo "install a C compiler (cc)" ;;
+        postgres-apt) echo "apt-get install postgresql" ;;
+        postgres-brew) echo "brew install postgresql@17" ;;
+        postgres-*) echo "install PostgreSQL 14 or newer, with its server programs" ;;
+        curl-apt) echo "apt-get install curl ca-certificates" ;;
+        curl-*) echo "install curl" ;;
+        cargo-deny-*) echo "scripts/deps.sh cargo-deny" ;;
+    esac
+}
+
+install() {
+    case $1-$installer in
+        compiler-apt) apt_install gcc libc6-dev ;;
+        postgres-apt) apt_install_postgres ;;
+        postgres-brew) quietly brew install postgresql@17 ;;
+        curl-apt) apt_install curl ca-certificates ;;
+        cargo-deny-*) install_cargo_deny ;;
+    esac
+}
+
+# Says what is missing, and fails.
+give_up() {
+    local need
+    echo "$1" >&2
+    shift
+    for need in "$@"; do
+        printf '  %-12s %s\n' "$need" "$(how_to_get "$need")" >&2
+    done
+    exit 1
+}
+
+if ! command -v cargo >/dev/null; then
+    echo "Missing: Rust. Install it from https://rustup.rs, then try again." >&2
+    exit 1
+fi
+
+missing=()
+for need in "$@"; do
+    "has_$need" || missing+=("$need")
+done
+if [[ ${#missing[@]} == 0 ]]; then
+    exit 0
+fi
+
+# Where the commands of the advice come from, and what may install by itself.
+if command -v apt-get >/dev/null; then
+    system=apt
+elif command -v brew >/dev/null; then
+    system=brew
+else
+    system=other
+fi
+installer=$system
+if [[ $system == apt ]] && ! can_be_root; then
+    installer=none
+fi
+
+if [[ ${CADASTRE_NO_INSTALL:-} == 1 ]]; then
+    give_up "Missing, and CADASTRE_NO_INSTALL=1 forbids installing:" "${missing[@]}"
+fi
+
+wanted=() impossible=() optional=
+for need in "${missing[@]}"; do
+    case $need-$installer in
+        cargo-deny-* | *-apt | postgres-brew) wanted+=("$need") ;;
+        # The program downloads a server where it finds none.
+        postgres-*) optional=postgres ;;
+        *) impossible+=("$need") ;;
+    esac
+done
+if [[ ${#impossible[@]} != 0 ]]; then
+    reason="Missing, and this script cannot install it on this machine:"
+    if [[ $installer == none ]]; then
+        reason="Missing, and installing needs root, but there is no sudo. As root:"
+    fi
+    give_up "$reason" "${impossible[@]}" $optional
+fi
+if [[ -n $optional ]]; then
+    echo "No PostgreSQL on this machine: the program will download one. Or: $(how_to_get postgres)"
+fi
+for need in ${wanted[@]+"${wanted[@]}"}; do
+    echo "Installing what is missing: $need (takes a minute or a few)"
+    install "$need"
+done
