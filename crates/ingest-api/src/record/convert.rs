@@ -5,11 +5,8 @@ use contract::{RecordError, Scope, SyncMode, SystemId, TypeName};
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use super::{IdRule, Row, Schemas, Value, schema::Misfit};
+use super::{IdRule, Row, Schemas, Value, extended::extended_attributes, schema::Misfit};
 use crate::entity::{Column, ColumnKind, EntitySpec, IdSpace};
-
-/// Largest `extendedAttributes`, in bytes of JSON.
-const MAX_EXTENDED_BYTES: usize = 64 * 1024;
 
 /// What a load says about all of its records.
 pub struct ConvertContext<'a> {
@@ -27,10 +24,7 @@ pub struct ConvertContext<'a> {
     pub ids: &'a IdRule,
 }
 
-/// Deepest nesting of `extendedAttributes`, the object itself counted.
-const MAX_EXTENDED_DEPTH: usize = 16;
-
-type Object = Map<String, Json>;
+pub(super) type Object = Map<String, Json>;
 
 /// Makes a row of a record. A refusal carries the key when it can be told.
 pub fn convert(
@@ -63,7 +57,7 @@ fn at(index: usize, misfit: Misfit) -> RecordError {
     }
 }
 
-fn misfit(pointer: &str, code: &'static str, detail: impl Into<String>) -> Misfit {
+pub(super) fn misfit(pointer: &str, code: &'static str, detail: impl Into<String>) -> Misfit {
     Misfit {
         pointer: format!("/{pointer}"),
         code,
@@ -296,62 +290,6 @@ fn instant(text: &str) -> Result<Value, &'static str> {
         ..=1 | 9999.. => Ok(Value::Null),
         _ => Ok(Value::Time(utc)),
     }
-}
-
-/// Unknown fields join `extendedAttributes`, whose own entries win.
-fn extended_attributes(mode: SyncMode, mut record: Object) -> Result<Object, Misfit> {
-    let own = match record.remove("extendedAttributes") {
-        None | Some(Json::Null) => Object::new(),
-        Some(Json::Object(own)) => own,
-        Some(_) => {
-            return Err(misfit(
-                "extendedAttributes",
-                "type",
-                "the value must be an object",
-            ));
-        }
-    };
-    record.extend(own);
-    if mode == SyncMode::Full {
-        record.retain(|_, value| !value.is_null());
-    }
-    if record.keys().any(|name| name.trim().is_empty()) {
-        return Err(misfit(
-            "extendedAttributes",
-            "empty_name",
-            "an attribute has an empty name",
-        ));
-    }
-    if depth(&record) > MAX_EXTENDED_DEPTH {
-        return Err(misfit(
-            "extendedAttributes",
-            "too_deep",
-            format!("the extended attributes are nested deeper than {MAX_EXTENDED_DEPTH} levels"),
-        ));
-    }
-    let size = serde_json::to_vec(&record).map_or(usize::MAX, |text| text.len());
-    if size > MAX_EXTENDED_BYTES {
-        return Err(misfit(
-            "extendedAttributes",
-            "too_large",
-            format!(
-                "the extended attributes have {size} bytes; at most {MAX_EXTENDED_BYTES} are kept"
-            ),
-        ));
-    }
-    Ok(record)
-}
-
-/// How many levels an object has; a flat one has one.
-fn depth(object: &Object) -> usize {
-    fn below(value: &Json) -> usize {
-        match value {
-            Json::Object(object) => depth(object),
-            Json::Array(items) => 1 + items.iter().map(below).max().unwrap_or(0),
-            _ => 0,
-        }
-    }
-    1 + object.values().map(below).max().unwrap_or(0)
 }
 
 #[cfg(test)]

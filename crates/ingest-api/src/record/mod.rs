@@ -5,6 +5,7 @@
 
 mod canonical;
 mod convert;
+mod extended;
 mod ids;
 mod schema;
 mod strict;
