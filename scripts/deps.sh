@@ -5,7 +5,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-has_compiler() { command -v cc >/dev/null; }
+# A compiler without the C library's headers, as some images have it, is none.
+has_compiler() {
+    local program outcome=0
+    program=$(mktemp)
+    cc -x c -o "$program" - 2>/dev/null <<<$'#include <stdio.h>\nint main(void) { return puts(""); }' || outcome=1
+    rm -f "$program"
+    return "$outcome"
+}
 
 # The examples in docs/examples are shell scripts, and tests run them; so does `make bench`.
 has_curl() { command -v curl >/dev/null; }

@@ -157,6 +157,10 @@ fn row(collection: &CollectionReport) -> [String; 9] {
 /// Failures shown per collection; the report itself has more.
 const SHOWN: usize = 10;
 
+/// What to do about removals that wait.
+const HOW_TO_DECIDE: &str = "To decide, with an admin key: GET /api/ingest/held shows what waits, POST /api/ingest/held/{id}/approve or \
+     /api/ingest/held/{id}/reject with a reason settles it (docs/ingest-api.md).\n";
+
 fn failures(collections: &[CollectionReport], is_cancelled: bool) -> String {
     let mut text = String::new();
     let (skipped, read): (Vec<_>, Vec<_>) = collections
@@ -184,6 +188,9 @@ fn failures(collections: &[CollectionReport], is_cancelled: bool) -> String {
                 held.would_delete, held.of, held.change_set_id
             );
         }
+    }
+    if collections.iter().any(|c| c.held.is_some()) {
+        text.push_str(HOW_TO_DECIDE);
     }
     text.push_str(&what_was_skipped(&skipped));
     if text.is_empty() {
@@ -350,6 +357,28 @@ mod tests {
         let widths: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
         assert_eq!(widths.len(), 3);
         assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
+    }
+
+    #[test]
+    fn removals_that_wait_are_named_and_what_to_do_about_them_is_said_once() {
+        let mut users = collection("users", CollectionStatus::Complete, 3);
+        users.held = Some(held());
+        let text = failures(&[users.clone(), users.clone()], false);
+        let line = format!(
+            "users: 11 of 12 removals wait for a decision ({})",
+            uuid::Uuid::nil()
+        );
+        assert_eq!(text.matches(&line).count(), 2, "{text}");
+        assert_eq!(text.matches("GET /api/ingest/held ").count(), 1, "{text}");
+        for call in ["approve", "reject"] {
+            assert!(
+                text.contains(&format!("/api/ingest/held/{{id}}/{call}")),
+                "{text}"
+            );
+        }
+        assert!(text.contains("admin key"), "{text}");
+        users.held = None;
+        assert_eq!(failures(&[users], false), "");
     }
 
     #[test]

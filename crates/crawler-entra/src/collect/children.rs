@@ -18,12 +18,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    collection::{Collection, Ending, Run, commit, missing_permission},
+    collection::{Collection, Ending, Run, commit, missing_permission, push_windows},
     groups::Parent,
 };
 use crate::{
     graph::{GraphError, MAX_RESTARTS, NextLink, Page, SubRequest, Version},
-    mapping::Mapped,
+    mapping::{Mapped, Windows},
     sink::Sink,
     stopping::Stopped,
 };
@@ -46,6 +46,16 @@ pub(super) struct ChildList {
     pub map: fn(Uuid, Value) -> Mapped<ResourceAssignment>,
     /// Resource units per request, probably.
     pub estimate: f64,
+    /// The list may name a row several times, once per time window.
+    pub has_windows: bool,
+}
+
+/// What a parent's list has brought so far.
+enum Brought {
+    /// Sent page by page: the principals that were sent, so that a list that starts again sends nobody twice.
+    Sent(HashSet<Option<Uuid>>),
+    /// Kept until the list ends: only then is it known which window a row shows.
+    Kept(Windows),
 }
 
 /// Reads the lists; several tasks may call [`read`](Self::read) at once.
@@ -137,21 +147,38 @@ impl ChildReader {
     ) -> Result<(), Stopped> {
         let mut first = Page::deserialize(first).ok();
         let mut restarts = 0;
-        let mut seen = HashSet::new();
-        loop {
+        let mut brought = if self.list.has_windows {
+            Brought::Kept(Windows::default())
+        } else {
+            Brought::Sent(HashSet::new())
+        };
+        let ended = loop {
             let page = if let Some(page) = first.take() {
                 page
             } else {
                 let meter = &self.collection.meter;
-                run.graph.get(self.list.version, address, meter).await?
+                match run.graph.get(self.list.version, address, meter).await {
+                    Ok(page) => page,
+                    Err(error) => break Err(error.into()),
+                }
             };
-            match self.read_pages(run, parent, page, &mut seen).await {
+            match self.read_pages(run, parent, page, &mut brought).await {
                 Err(Stopped::Source(GraphError::ExpiredPageToken | GraphError::PagingLoop))
                     if restarts < MAX_RESTARTS =>
                 {
                     restarts += 1;
+                    if let Brought::Kept(windows) = &mut brought {
+                        *windows = Windows::default();
+                    }
                 }
-                ended => return ended,
+                ended => break ended,
+            }
+        };
+        match brought {
+            Brought::Sent(_) => ended,
+            Brought::Kept(windows) => {
+                self.collection.add(windows.read());
+                push_windows(&self.sink, windows, ended).await
             }
         }
     }
@@ -161,7 +188,7 @@ impl ChildReader {
         run: &Run,
         parent: &Parent,
         mut page: Page,
-        seen: &mut HashSet<(Option<Uuid>, bool)>,
+        brought: &mut Brought,
     ) -> Result<(), Stopped> {
         let mut links = NextLink::default();
         let mut unreadable = false;
@@ -170,11 +197,14 @@ impl ChildReader {
             let mut records = Vec::new();
             for value in page.value {
                 match (self.list.map)(parent.id, value) {
-                    Mapped::Record(record) => {
-                        if seen.insert((record.principal_id, record.role_scope.is_some())) {
-                            records.push(*record);
+                    Mapped::Record(record) => match brought {
+                        Brought::Sent(seen) => {
+                            if seen.insert(record.principal_id) {
+                                records.push(*record);
+                            }
                         }
-                    }
+                        Brought::Kept(windows) => windows.take(*record),
+                    },
                     Mapped::Echo => {}
                     Mapped::Unreadable => unreadable = true,
                 }

@@ -8,13 +8,16 @@ use std::{
     time::Instant,
 };
 
-use contract::{CollectionReport, CollectionStatus, Failure, IngestAnswer};
+use contract::{
+    CollectionReport, CollectionStatus, Failure, IngestAnswer, records::ResourceAssignment,
+};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     CrawlConfig, ProgressEvent, ProgressSink,
     graph::{Graph, GraphError, Meter},
+    mapping::Windows,
     sink::{Register, Sink, Target},
     stopping::Stopped,
 };
@@ -203,6 +206,18 @@ pub(crate) fn crashed(reason: &str) -> CollectionReport {
         status: CollectionStatus::Failed,
         ..skipped("unknown", reason)
     }
+}
+
+/// Sends the rows of a list of time windows when its reading has ended. Of a list that broke off, what was read lands, too.
+pub(super) async fn push_windows(
+    sink: &Sink<ResourceAssignment>,
+    windows: Windows,
+    read: Result<(), Stopped>,
+) -> Result<(), Stopped> {
+    if !read.as_ref().is_err_and(Stopped::is_cancelled) {
+        sink.push_all(&windows.into_rows()).await?;
+    }
+    read
 }
 
 /// Commits or gives up a scope after its reading ended.

@@ -109,12 +109,14 @@ fn reader(run: &Run, link: GroupLink) -> ChildReader {
             address: members_address,
             map: map_member,
             estimate: 2.0,
+            has_windows: false,
         },
         GroupLink::Owner => ChildList {
             version: Version::Beta,
             address: owners_address,
             map: map_owner,
             estimate: 1.0,
+            has_windows: false,
         },
     };
     ChildReader::new(

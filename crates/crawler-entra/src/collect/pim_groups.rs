@@ -116,6 +116,7 @@ fn reader(run: &Run, collection: Collection, is_complete: bool) -> ChildReader {
         address,
         map,
         estimate: 1.0,
+        has_windows: true,
     };
     ChildReader::new(list, collection, run.sink(target))
 }

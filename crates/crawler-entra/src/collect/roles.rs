@@ -4,19 +4,19 @@ use std::{collections::HashMap, sync::Arc};
 
 use contract::{
     CollectionReport, Entity,
-    records::{assignment_type, resource_type},
+    records::{Resource, ResourceAssignment, assignment_type, resource_type},
 };
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    collection::{Collection, Ending, Run, close},
+    collection::{Collection, Ending, Run, close, push_windows},
     list::{List, Reader, read_all, read_list},
 };
 use crate::{
     graph::{GraphError, ListEvent, Version},
-    mapping::{self, Mapped, Object, Schedule, ScheduleKey},
+    mapping::{self, Mapped, Object, Schedules, Windows},
     sink::{Sink, Target},
     stopping::Stopped,
 };
@@ -41,8 +41,7 @@ pub(crate) async fn role_definitions(run: Arc<Run>) -> CollectionReport {
         Mapped::from(mapping::role_definition(value, is_privileged))
     };
     let relative = "roleManagement/directory/roleDefinitions";
-    let sink = run.sink(target);
-    simple_list(&run, collection, &sink, relative, map, message).await
+    definition_list(&run, collection, &run.sink(target), relative, map, message).await
 }
 
 async fn read_privileged(
@@ -70,7 +69,7 @@ pub(crate) async fn role_assignments(run: Arc<Run>) -> CollectionReport {
         Ok(schedules) => (schedules, None),
         Err(error) if error.is_lasting_absence() => {
             let message = format!("start and end of assignments are not known: {error}");
-            (HashMap::new(), Some(message))
+            (Schedules::default(), Some(message))
         }
         // Going on without would clear what an earlier run learned.
         Err(error) => {
@@ -78,25 +77,21 @@ pub(crate) async fn role_assignments(run: Arc<Run>) -> CollectionReport {
             return collection.finish(ending);
         }
     };
-    let schedule_of = |key: &ScheduleKey| schedules.get(key).cloned();
-    let map = |value| Mapped::from(mapping::role_assignment(value, schedule_of));
+    let map = |value| Mapped::from(mapping::role_assignment(value, &schedules));
     let relative = "roleManagement/directory/roleAssignments?$expand=principal";
-    simple_list(&run, collection, &sink, relative, map, message).await
+    window_list(&run, collection, &sink, relative, map, message).await
 }
 
-async fn read_schedules(
-    run: &Run,
-    collection: &Collection,
-) -> Result<HashMap<ScheduleKey, Schedule>, GraphError> {
+async fn read_schedules(run: &Run, collection: &Collection) -> Result<Schedules, GraphError> {
     let list = List {
         version: Version::V1,
         relative: "roleManagement/directory/roleAssignmentScheduleInstances",
     };
-    let instances = read_all(run, collection, list).await?;
-    Ok(instances
-        .into_iter()
-        .filter_map(mapping::schedule)
-        .collect())
+    let mut schedules = Schedules::default();
+    for instance in read_all(run, collection, list).await? {
+        schedules.add(instance);
+    }
+    Ok(schedules)
 }
 
 /// Who may activate a role.
@@ -107,7 +102,7 @@ pub(crate) async fn role_eligibility(run: Arc<Run>) -> CollectionReport {
     let sink = run.sink(target);
     let relative = "roleManagement/directory/roleEligibilityScheduleInstances?$expand=principal";
     let map = mapping::role_eligibility;
-    simple_list(&run, collection, &sink, relative, map, None).await
+    window_list(&run, collection, &sink, relative, map, None).await
 }
 
 fn assignment_target(kind: &contract::TypeName, source_filter: &str) -> Target {
@@ -118,18 +113,17 @@ fn assignment_target(kind: &contract::TypeName, source_filter: &str) -> Target {
     Target::new(Entity::ResourceAssignments, &scope, source_filter)
 }
 
-/// Sends what it maps to one scope.
-struct SimpleReader<'a, R, F> {
+/// Sends definitions as they come.
+struct DefinitionReader<'a, F> {
     collection: &'a Collection,
-    sink: &'a Sink<R>,
+    sink: &'a Sink<Resource>,
     map: &'a F,
     has_unreadable: bool,
 }
 
-impl<R, F> Reader for SimpleReader<'_, R, F>
+impl<F> Reader for DefinitionReader<'_, F>
 where
-    R: Serialize + Send + Sync,
-    F: Fn(Value) -> Mapped<R> + Sync,
+    F: Fn(Value) -> Mapped<Resource> + Sync,
 {
     async fn take(&mut self, event: ListEvent) -> Result<(), Stopped> {
         let ListEvent::Page(values) = event else {
@@ -151,30 +145,106 @@ where
     }
 }
 
-/// A list of which every object goes to one scope.
-async fn simple_list<R: Serialize + Send + Sync>(
+/// A list of definitions.
+async fn definition_list(
     run: &Run,
     collection: Collection,
-    sink: &Sink<R>,
+    sink: &Sink<Resource>,
     relative: &str,
-    map: impl Fn(Value) -> Mapped<R> + Sync,
+    map: impl Fn(Value) -> Mapped<Resource> + Sync,
     message: Option<String>,
 ) -> CollectionReport {
     let list = List {
         version: Version::V1,
         relative,
     };
-    let mut reader = SimpleReader {
+    let mut reader = DefinitionReader {
         collection: &collection,
         sink,
         map: &map,
         has_unreadable: false,
     };
     let read = read_list(run, &collection, list, &mut reader).await;
-    let ended = match read {
-        Ok(()) if reader.has_unreadable => Err(Stopped::Source(GraphError::LimitedObjects)),
-        read => read,
+    let read = refuse_unreadable(read, reader.has_unreadable);
+    end(run, collection, sink, read, message).await
+}
+
+/// Keeps the rows of a list of time windows: which window a row shows is known at the end of the list.
+struct WindowReader<'a, F> {
+    collection: &'a Collection,
+    map: &'a F,
+    windows: Windows,
+    has_unreadable: bool,
+}
+
+impl<F> Reader for WindowReader<'_, F>
+where
+    F: Fn(Value) -> Mapped<ResourceAssignment> + Sync,
+{
+    async fn take(&mut self, event: ListEvent) -> Result<(), Stopped> {
+        let ListEvent::Page(values) = event else {
+            self.has_unreadable = false;
+            self.windows = Windows::default();
+            self.collection.restart();
+            return Ok(());
+        };
+        let before = self.windows.read();
+        for value in values {
+            match (self.map)(value) {
+                Mapped::Record(record) => self.windows.take(*record),
+                Mapped::Echo => {}
+                Mapped::Unreadable => self.has_unreadable = true,
+            }
+        }
+        self.collection.add(self.windows.read() - before);
+        Ok(())
+    }
+}
+
+/// A list of time windows, of assignments or of eligibility.
+async fn window_list(
+    run: &Run,
+    collection: Collection,
+    sink: &Sink<ResourceAssignment>,
+    relative: &str,
+    map: impl Fn(Value) -> Mapped<ResourceAssignment> + Sync,
+    message: Option<String>,
+) -> CollectionReport {
+    let list = List {
+        version: Version::V1,
+        relative,
     };
+    let mut reader = WindowReader {
+        collection: &collection,
+        map: &map,
+        windows: Windows::default(),
+        has_unreadable: false,
+    };
+    let read = read_list(run, &collection, list, &mut reader).await;
+    let WindowReader {
+        windows,
+        has_unreadable,
+        ..
+    } = reader;
+    let read = push_windows(sink, windows, refuse_unreadable(read, has_unreadable)).await;
+    end(run, collection, sink, read, message).await
+}
+
+fn refuse_unreadable(read: Result<(), Stopped>, has_unreadable: bool) -> Result<(), Stopped> {
+    match read {
+        Ok(()) if has_unreadable => Err(Stopped::Source(GraphError::LimitedObjects)),
+        read => read,
+    }
+}
+
+/// Commits or gives up, and reports.
+async fn end<R: Serialize>(
+    run: &Run,
+    collection: Collection,
+    sink: &Sink<R>,
+    ended: Result<(), Stopped>,
+    message: Option<String>,
+) -> CollectionReport {
     let had_begun = collection.read() > 0;
     let permission = collection.permission();
     let closed = close(run, sink, ended.as_ref()).await;

@@ -9,15 +9,15 @@ mod object;
 mod role;
 mod service_principal;
 mod user;
+mod window;
 
 pub(crate) use assignment::{GroupLink, group_link, pim_group_eligibility};
 pub(crate) use group::{GROUP_NAMES, GROUP_PROPERTIES, group};
 pub(crate) use object::Object;
-pub(crate) use role::{
-    Schedule, ScheduleKey, role_assignment, role_definition, role_eligibility, schedule,
-};
+pub(crate) use role::{Schedules, role_assignment, role_definition, role_eligibility};
 pub(crate) use service_principal::{SERVICE_PRINCIPAL_PROPERTIES, service_principal};
 pub(crate) use user::{USER_PROPERTIES, user};
+pub(crate) use window::Windows;
 
 /// What an object of a list became.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,16 @@
 //! Directory roles: definitions, assignments, eligibility.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use contract::records::{Resource, ResourceAssignment, assignment_type, resource_type};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Mapped, Object};
+use super::{
+    Mapped, Object,
+    window::{Rank, rank},
+};
 
 /// A role definition as a resource. `is_privileged` is known in the beta API only.
 pub(crate) fn role_definition(value: Value, is_privileged: Option<bool>) -> Option<Resource> {
@@ -30,19 +35,53 @@ pub(crate) fn role_definition(value: Value, is_privileged: Option<bool>) -> Opti
 }
 
 /// What an active assignment and its schedule have in common: role, principal, scope.
-pub(crate) type ScheduleKey = (Uuid, Uuid, String);
+type ScheduleKey = (Uuid, Uuid, String);
 
-/// What PIM knows about an active assignment.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Schedule {
+/// What PIM knows about active assignments.
+#[derive(Debug, Default)]
+pub(crate) struct Schedules {
+    by_key: HashMap<ScheduleKey, Vec<Schedule>>,
+}
+
+/// A time window of an active assignment.
+#[derive(Debug)]
+struct Schedule {
+    id: Option<String>,
+    /// The assignment that it is the window of.
+    origin: Option<String>,
     start: Option<DateTime<Utc>>,
     end: Option<DateTime<Utc>>,
     assignment_type: Option<String>,
 }
 
-/// A schedule instance of an active assignment. `None` for those that a group's assignment brings about: the register
-/// resolves groups itself.
-pub(crate) fn schedule(value: Value) -> Option<(ScheduleKey, Schedule)> {
+impl Schedules {
+    /// Adds a schedule instance, but for those that a group's assignment brings about: the register resolves groups itself.
+    pub fn add(&mut self, instance: Value) {
+        if let Some((key, schedule)) = schedule(instance) {
+            self.by_key.entry(key).or_default().push(schedule);
+        }
+    }
+
+    /// The window of an assignment: among those that name it, else among all of the same role, principal and scope.
+    fn of(&self, key: &ScheduleKey, assignment: Option<&str>) -> Option<&Schedule> {
+        let windows = self.by_key.get(key)?;
+        let names_it = |window: &&Schedule| assignment.is_some() && window.origin() == assignment;
+        let own = windows.iter().filter(names_it).min_by_key(|one| one.rank());
+        own.or_else(|| windows.iter().min_by_key(|one| one.rank()))
+    }
+}
+
+impl Schedule {
+    fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    fn rank(&self) -> Rank<'_> {
+        rank(self.start, self.end, self.id.as_deref())
+    }
+}
+
+fn schedule(value: Value) -> Option<(ScheduleKey, Schedule)> {
     let mut instance = Object::without_id(value)?;
     if is_inherited(&instance) {
         return None;
@@ -53,6 +92,8 @@ pub(crate) fn schedule(value: Value) -> Option<(ScheduleKey, Schedule)> {
         scope_of(&mut instance),
     );
     let schedule = Schedule {
+        id: instance.text("id"),
+        origin: instance.text("roleAssignmentOriginId"),
         start: instance.date("startDateTime"),
         end: instance.date("endDateTime"),
         assignment_type: instance
@@ -72,23 +113,19 @@ pub(super) fn scope_of(object: &mut Object) -> String {
 }
 
 /// An active role assignment.
-pub(crate) fn role_assignment(
-    value: Value,
-    schedule_of: impl FnOnce(&ScheduleKey) -> Option<Schedule>,
-) -> Option<ResourceAssignment> {
+pub(crate) fn role_assignment(value: Value, schedules: &Schedules) -> Option<ResourceAssignment> {
     let mut object = Object::without_id(value)?;
     let role = object.guid("roleDefinitionId")?;
     let principal = object.guid("principalId")?;
     let scope = scope_of(&mut object);
     let key = (role, principal, scope);
-    let schedule = schedule_of(&key);
     let mut record = ResourceAssignment::new(assignment_type::DIRECT);
     record.principal_type = principal_type_of(&mut object);
     record.source_id = object.text("id");
-    if let Some(schedule) = schedule {
+    if let Some(schedule) = schedules.of(&key, record.source_id.as_deref()) {
         record.start_date_time = schedule.start;
         record.expiration_date_time = schedule.end;
-        record.state = schedule.assignment_type;
+        record.state.clone_from(&schedule.assignment_type);
     }
     let (role, principal, scope) = key;
     record.resource_id = Some(role);
@@ -186,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_role_held_by_a_group_keeps_the_group_as_its_holder_and_its_scope() {
-        let record = role_assignment(assignment(), |_| None).expect("an assignment");
+        let record = role_assignment(assignment(), &Schedules::default()).expect("an assignment");
         assert_eq!(
             record.principal_type.map(|t| t.to_string()).as_deref(),
             Some("Group")
@@ -200,20 +237,56 @@ mod tests {
         assert_eq!(record.extended_attributes, None);
     }
 
-    #[test]
-    fn an_activated_assignment_gets_start_end_and_state_from_its_schedule() {
-        let (key, found) = schedule(json!({
-            "principalId": "d15f6b83-0e7a-4c29-b4d7-68a3f1e2c950", "memberType": "Direct",
+    /// A window of the assignment.
+    fn instance(id: &str, origin: Option<&str>, start: &str) -> Value {
+        json!({
+            "id": id, "principalId": "d15f6b83-0e7a-4c29-b4d7-68a3f1e2c950", "memberType": "Direct",
             "roleDefinitionId": "62E90394-69F5-4237-9190-012177145E10",
             "directoryScopeId": "/administrativeUnits/58e1c7b4-9f20-4ad3-8e6b-03d7f5a2c9e1",
-            "assignmentType": "activated", "startDateTime": "2026-02-03T07:12:44.103Z",
-            "endDateTime": "2026-02-03T15:12:44.103Z"
-        }))
-        .expect("a schedule");
-        let record = role_assignment(assignment(), |wanted| (*wanted == key).then_some(found));
-        let record = record.expect("an assignment");
+            "assignmentType": "activated", "roleAssignmentOriginId": origin,
+            "startDateTime": start, "endDateTime": "2026-02-03T15:12:44.103Z"
+        })
+    }
+
+    fn start_with(instances: &[Value]) -> Option<String> {
+        let mut schedules = Schedules::default();
+        instances.iter().cloned().for_each(|one| schedules.add(one));
+        let record = role_assignment(assignment(), &schedules).expect("an assignment");
+        record.start_date_time.map(|start| start.to_rfc3339())
+    }
+
+    #[test]
+    fn an_activated_assignment_gets_start_end_and_state_from_its_schedule() {
+        let mut schedules = Schedules::default();
+        schedules.add(instance("x", None, "2026-02-03T07:12:44.103Z"));
+        let record = role_assignment(assignment(), &schedules).expect("an assignment");
         assert_eq!(record.state.as_deref(), Some("Activated"));
         assert!(record.start_date_time < record.expiration_date_time);
+    }
+
+    #[test]
+    fn the_schedule_of_an_assignment_does_not_depend_on_the_order_of_the_list() {
+        let mut inherited = instance("a", Some("lAPp-1"), "2026-01-01T00:00:00Z");
+        inherited["memberType"] = json!("Group");
+        let mut instances = vec![
+            instance("b", None, "2026-02-01T00:00:00Z"),
+            instance("c", None, "2026-02-02T00:00:00Z"),
+            inherited,
+        ];
+        for _ in 0..2 {
+            let start = start_with(&instances);
+            assert_eq!(start.as_deref(), Some("2026-02-01T00:00:00+00:00"));
+            instances.reverse();
+        }
+        // The schedules that name the assignment go before those that name none, or another.
+        instances.insert(0, instance("d", Some("lAPp-1"), "2026-02-03T01:00:00Z"));
+        instances.push(instance("e", Some("lAPp-1"), "2026-02-03T00:00:00Z"));
+        instances.push(instance("f", Some("lAPp-2"), "2026-01-03T00:00:00Z"));
+        for _ in 0..2 {
+            let start = start_with(&instances);
+            assert_eq!(start.as_deref(), Some("2026-02-03T00:00:00+00:00"));
+            instances.reverse();
+        }
     }
 
     #[test]

@@ -52,7 +52,6 @@ pub(crate) fn service_principal(value: Value) -> Option<Principal> {
         display_name,
         account_enabled: object.flag("accountEnabled"),
         app_id,
-        created_date_time: object.date("createdDateTime"),
         extended_attributes: object.rest(),
         ..Principal::default()
     })

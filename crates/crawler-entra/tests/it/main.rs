@@ -7,3 +7,4 @@ mod contents;
 mod resilience;
 mod security;
 mod support;
+mod windows;

@@ -58,8 +58,11 @@ pub fn expected(truth: &Truth) -> Rows {
     let mut rows = Rows::new();
     let mut add = |table: usize, row: Row| {
         let (name, _, key) = TABLES[table];
-        // The last of several with the same key wins.
-        rows.insert((name, key_of(key, &row)), row);
+        let key = (name, key_of(key, &row));
+        // Several of the same key are several time windows of one row.
+        if rows.get(&key).is_none_or(|shown| goes_before(&row, shown)) {
+            rows.insert(key, row);
+        }
     };
     truth.users.iter().for_each(|one| add(0, user(one)));
     let principals = truth.service_principals.iter();
@@ -79,10 +82,34 @@ pub fn expected(truth: &Truth) -> Rows {
     roles.for_each(|one| add(2, role_assignment(&holders, one)));
     let eligible = truth.role_eligibilities.iter();
     eligible.for_each(|one| add(2, role_eligibility(&holders, one)));
-    // Which of several time windows a row shows is promised nowhere. As it is: the last of a role's, the first of a group's.
-    let eligible = truth.group_eligibilities.iter().rev();
+    let eligible = truth.group_eligibilities.iter();
     eligible.for_each(|one| add(2, group_eligibility(&holders, one)));
     rows
+}
+
+/// Is this window shown rather than the other: does it start earlier, or end later, or is its id smaller?
+fn goes_before(row: &Row, other: &Row) -> bool {
+    // The texts of moments have one length and one zone: they sort as the moments do.
+    let text = |row: &Row, column: &str| {
+        let value = row.get(column).and_then(Value::as_str);
+        value.map(str::to_owned)
+    };
+    let (start, other_start) = (text(row, "start_date_time"), text(other, "start_date_time"));
+    if start != other_start {
+        return match (start, other_start) {
+            (Some(start), Some(other)) => start < other,
+            (start, _) => start.is_none(),
+        };
+    }
+    let end = "expiration_date_time";
+    let (end, other_end) = (text(row, end), text(other, end));
+    if end != other_end {
+        return match (end, other_end) {
+            (Some(end), Some(other)) => end > other,
+            (end, _) => end.is_none(),
+        };
+    }
+    text(row, "source_id") < text(other, "source_id")
 }
 
 fn row(value: Value) -> Row {

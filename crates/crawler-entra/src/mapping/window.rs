@@ -1,0 +1,175 @@
+//! One row for several time windows.
+//!
+//! A row of the register is a resource, a principal, an assignment type and a role scope; Graph may list several time
+//! windows of it, in any order. Which of them the row shows must not depend on that order, or reordering alone would write
+//! history.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, btree_map::Entry},
+};
+
+use chrono::{DateTime, Utc};
+use contract::records::ResourceAssignment;
+use uuid::Uuid;
+
+/// The place of a window among those of the same row: the earliest start (absent before any), then the latest end (absent
+/// means never, after any), then the smallest id. The smallest rank is shown.
+pub(super) type Rank<'a> = (
+    Option<DateTime<Utc>>,
+    Option<Reverse<DateTime<Utc>>>,
+    Option<&'a str>,
+);
+
+/// The rank of a window.
+pub(super) fn rank(
+    start: Option<DateTime<Utc>>,
+    end: Option<DateTime<Utc>>,
+    id: Option<&str>,
+) -> Rank<'_> {
+    (start, end.map(Reverse), id)
+}
+
+fn rank_of(record: &ResourceAssignment) -> Rank<'_> {
+    let id = record.source_id.as_deref();
+    rank(record.start_date_time, record.expiration_date_time, id)
+}
+
+/// What tells rows of one collection apart; its assignment type is always the same.
+type RowKey = (Option<Uuid>, Option<Uuid>, Option<String>);
+
+/// The rows of a list of time windows, each with the window that it shows. Holds one record per row, however many windows
+/// the list has.
+#[derive(Debug, Default)]
+pub(crate) struct Windows {
+    shown: BTreeMap<RowKey, ResourceAssignment>,
+    read: u64,
+}
+
+impl Windows {
+    /// A window was read.
+    pub fn take(&mut self, window: ResourceAssignment) {
+        self.read += 1;
+        let scope = window.role_scope.clone();
+        let key = (window.resource_id, window.principal_id, scope);
+        match self.shown.entry(key) {
+            Entry::Vacant(row) => {
+                row.insert(window);
+            }
+            Entry::Occupied(mut row) => {
+                if rank_of(&window) < rank_of(row.get()) {
+                    row.insert(window);
+                }
+            }
+        }
+    }
+
+    /// Windows read, shown or not.
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// The rows.
+    pub fn into_rows(self) -> Vec<ResourceAssignment> {
+        self.shown.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::records::assignment_type;
+
+    use super::*;
+
+    fn day(day: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(day * 86_400, 0).expect("a day")
+    }
+
+    fn window(
+        principal: u128,
+        scope: Option<&str>,
+        days: (Option<i64>, Option<i64>),
+        id: &str,
+    ) -> ResourceAssignment {
+        let mut record = ResourceAssignment::new(assignment_type::ELIGIBLE);
+        record.resource_id = Some(Uuid::from_u128(1));
+        record.principal_id = Some(Uuid::from_u128(principal));
+        record.role_scope = scope.map(str::to_owned);
+        record.start_date_time = days.0.map(day);
+        record.expiration_date_time = days.1.map(day);
+        record.source_id = Some(id.to_owned());
+        record
+    }
+
+    /// Every order of these windows.
+    fn orders(windows: &[ResourceAssignment]) -> Vec<Vec<ResourceAssignment>> {
+        if windows.is_empty() {
+            return vec![Vec::new()];
+        }
+        let mut all = Vec::new();
+        for first in 0..windows.len() {
+            let mut others = windows.to_vec();
+            let first = others.remove(first);
+            for mut order in orders(&others) {
+                order.push(first.clone());
+                all.push(order);
+            }
+        }
+        all
+    }
+
+    /// The ids that are shown, which must be the same in every order.
+    fn shown(windows: &[ResourceAssignment]) -> Vec<String> {
+        let mut answers = orders(windows).into_iter().map(|order| {
+            let mut kept = Windows::default();
+            for window in order {
+                kept.take(window);
+            }
+            assert_eq!(kept.read(), windows.len() as u64);
+            let rows = kept.into_rows().into_iter();
+            rows.filter_map(|row| row.source_id).collect()
+        });
+        let first: Vec<String> = answers.next().expect("one order at least");
+        assert!(answers.all(|answer| answer == first), "{windows:?}");
+        first
+    }
+
+    #[test]
+    fn in_whatever_order_windows_come_the_earliest_start_is_shown_and_an_absent_one_is_earlier() {
+        let late = window(2, None, (Some(20), None), "a");
+        let early = window(2, None, (Some(10), Some(11)), "c");
+        let earlier = window(2, None, (Some(9), Some(10)), "d");
+        let unknown = window(2, None, (None, Some(1)), "b");
+        assert_eq!(
+            shown(&[late.clone(), early.clone(), earlier.clone()]),
+            ["d"]
+        );
+        assert_eq!(shown(&[late, early, earlier, unknown]), ["b"]);
+    }
+
+    #[test]
+    fn of_the_same_start_the_latest_end_is_shown_and_an_absent_one_is_later() {
+        let short = window(2, None, (Some(1), Some(5)), "a");
+        let long = window(2, None, (Some(1), Some(50)), "b");
+        let endless = window(2, None, (Some(1), None), "c");
+        assert_eq!(shown(&[short.clone(), long.clone()]), ["b"]);
+        assert_eq!(shown(&[short, long, endless]), ["c"]);
+    }
+
+    #[test]
+    fn of_equal_windows_the_smallest_id_is_shown() {
+        let windows = ["b", "a", "c"].map(|id| window(2, None, (Some(1), None), id));
+        assert_eq!(shown(&windows), ["a"]);
+    }
+
+    #[test]
+    fn other_principals_and_scopes_are_rows_of_their_own() {
+        let windows = [
+            window(2, None, (Some(1), None), "member"),
+            window(2, Some("/owner"), (Some(2), None), "owner"),
+            window(3, None, (Some(3), None), "somebody else"),
+            window(3, None, (Some(4), None), "again"),
+        ];
+        assert_eq!(shown(&windows), ["member", "owner", "somebody else"]);
+    }
+}
