@@ -34,5 +34,8 @@ step "closing lines of the test runner"
 awk '/^ +(Running|Doc-tests) / { name = $0; sub(/^ +/, "", name) }
     /^test .* FAILED$/ { failures = failures "FAILED: " $2 " (" name ")\n" }
     /^test result:/ { print name ": " $0; passed += $4; failed += $6; ignored += $8 }
-    END { printf "\n%s%s", failures, failures ? "\n" : ""; printf "test result: %d passed; %d failed; %d ignored\n", passed, failed, ignored }' "$log"
+    END {
+        printf "\n%s%s", failures, failures ? "\n" : ""
+        printf "test result: %d passed; %d failed; %d ignored\n", passed, failed, ignored
+    }' "$log"
 exit "$outcome"

@@ -1,5 +1,7 @@
 //! The `ingest-api` command.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context;
 use clap::Parser;
 use ingest_api::{AppState, Config, connect, migrate, serve};
@@ -17,6 +19,7 @@ async fn main() -> anyhow::Result<()> {
         .with_env_filter(
             EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
         )
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     migrate(&config.database_url)

@@ -20,8 +20,9 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::watch,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,8 @@ struct RealRegister {
     simulator: Simulator,
     pool: PgPool,
     config: CrawlConfig,
+    /// How many pieces of answers the register has sent.
+    answers: watch::Sender<u64>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     _database: TestDatabase,
@@ -77,7 +80,9 @@ impl RealRegister {
         let mut tasks = JoinSet::new();
         let (state, until) = (AppState::new(pool.clone()), stop.clone());
         tasks.spawn(async move { serve(listener, state, until).await.expect("serves") });
-        tasks.spawn(delay_answers(outer, inner.to_string(), stop.clone()));
+        let answers = watch::Sender::new(0);
+        let delayed = delay_answers(outer, inner.to_string(), answers.clone(), stop.clone());
+        tasks.spawn(delayed);
         let register = RegisterConfig {
             base_url: base_url.parse().expect("url"),
             api_key: generated.key,
@@ -86,6 +91,7 @@ impl RealRegister {
             config: config(&simulator, register),
             simulator,
             pool,
+            answers,
             stop,
             tasks,
             _database: database,
@@ -171,8 +177,13 @@ fn config(simulator: &Simulator, register: RegisterConfig) -> CrawlConfig {
     config
 }
 
-/// Passes requests on at once and answers late, until told to stop.
-async fn delay_answers(outer: TcpListener, inner: String, stop: CancellationToken) {
+/// Passes requests on at once and answers late, until told to stop; counts what is answered.
+async fn delay_answers(
+    outer: TcpListener,
+    inner: String,
+    answers: watch::Sender<u64>,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -183,15 +194,24 @@ async fn delay_answers(outer: TcpListener, inner: String, stop: CancellationToke
         let server = TcpStream::connect(&inner).await.expect("the server");
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        connections.spawn(pass_on(from_client, to_server, Duration::ZERO));
-        connections.spawn(pass_on(from_server, to_client, ANSWER_DELAY));
+        connections.spawn(pass_on(from_client, to_server, Duration::ZERO, None));
+        let answers = Some(answers.clone());
+        connections.spawn(pass_on(from_server, to_client, ANSWER_DELAY, answers));
     }
 }
 
-async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration) {
+async fn pass_on(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    delay: Duration,
+    count: Option<watch::Sender<u64>>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     // A connection that breaks is what happens to a client that goes away.
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if let Some(count) = &count {
+            count.send_modify(|count| *count += 1);
+        }
         sleep(delay).await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
@@ -203,11 +223,11 @@ async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duratio
 struct Moments(u64);
 
 impl Moments {
-    /// Some part of the time.
-    fn within(&mut self, time: Duration) -> Duration {
+    /// A number below the limit.
+    fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
         self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
-        time.mul_f64((self.0 >> 11) as f64 / (1_u64 << 53) as f64)
+        (self.0 >> 33) % limit
     }
 }
 
@@ -215,15 +235,18 @@ impl Moments {
 async fn cancelled_at_any_moment_a_crawl_leaves_no_session_open_and_removes_nothing() {
     let bench = RealRegister::start().await;
     let mut moments = Moments(4);
-    let mut whole_crawl = Duration::from_millis(600);
+    // Answers of a whole crawl; a little less than that before one was counted.
+    let mut whole_crawl = 40;
     let mut cancelled = 0;
     // Into an empty register first, then into one that knows everything.
     for _ in 0..2 {
         for _ in 0..25 {
             let cancel = CancellationToken::new();
-            let (moment, canceller) = (moments.within(whole_crawl), cancel.clone());
+            let moment = *bench.answers.borrow() + moments.below(whole_crawl);
+            let (mut answers, canceller) = (bench.answers.subscribe(), cancel.clone());
             let waiting = tokio::spawn(async move {
-                sleep(moment).await;
+                let is_time = answers.wait_for(|count| *count > moment).await;
+                is_time.expect("the proxy runs");
                 canceller.cancel();
             });
             let report = bench.crawl(cancel).await;
@@ -231,10 +254,11 @@ async fn cancelled_at_any_moment_a_crawl_leaves_no_session_open_and_removes_noth
             cancelled += u32::from(report.outcome == RunOutcome::Cancelled);
             bench.assert_nothing_is_open_or_removed().await;
         }
-        let began = Instant::now();
+        let before = *bench.answers.borrow();
         bench.assert_a_normal_crawl_matches().await;
-        whole_crawl = began.elapsed();
+        whole_crawl = *bench.answers.borrow() - before;
     }
+    println!("a whole crawl gets {whole_crawl} answers; {cancelled} of 50 were cancelled");
     assert!(cancelled >= 40, "only {cancelled} crawls were cancelled");
     let aborted = "select count(*) from sync_sessions where state = 'aborted'";
     assert!(bench.count(aborted).await > 40, "sessions were under way");
