@@ -108,7 +108,7 @@ async fn hold(
     let sql = format!(
         "insert into held_rows (change_set_id, row_id, valid_from) select $2, t.row_id, t.valid_from \
          from {stage} s join {table} t on {matching} and t.system_id = $1",
-        stage = names.key_stage,
+        stage = names.stage,
         table = spec.table,
         matching = names.key_match,
     );
@@ -188,10 +188,10 @@ pub async fn apply(connection: &mut PgConnection, change_set: &ChangeSet) -> Res
         .collect::<Vec<_>>()
         .join(", ");
     let sql = format!(
-        "insert into {stage} (ord, {list}, is_refused, version) select row_number() over (order by {keys}), {keys}, false, t.valid_from \
+        "insert into {stage} (ord, {list}, version) select row_number() over (order by {keys}), {keys}, t.valid_from \
          from {table} t join held_rows h on h.row_id = t.row_id and h.valid_from = t.valid_from \
          where h.change_set_id = $2 and t.system_id = $1 and t.deleted_at is null",
-        stage = names.key_stage,
+        stage = names.stage,
         list = names.key_list,
         table = spec.table,
     );
@@ -205,6 +205,7 @@ pub async fn apply(connection: &mut PgConnection, change_set: &ChangeSet) -> Res
         system_id: change_set.system_id as SystemId,
         sync_id: change_set.sync_id,
         mode: contract::SyncMode::Full,
+        opened_at: change_set.created_at,
     };
     let removed = merge::remove_staged(connection, load).await?;
     sqlx::query("update sync_sessions set is_settled = true, last_change_xid = pg_current_xact_id() where sync_id = $1")

@@ -21,19 +21,11 @@ pub async fn stage(
     let names = statements(spec);
     // Whatever the planner believes about a table that was just loaded, the anti-join must hash: nested loops over a
     // million rows take hours.
-    sqlx::query("set local enable_nestloop = off")
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("create temporary table commit_seen (row_id bigint not null) on commit drop")
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("insert into commit_seen (row_id) select row_id from sync_seen where sync_id = $1")
-        .bind(session.sync_id)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("analyze commit_seen")
-        .execute(&mut *connection)
-        .await?;
+    sqlx::raw_sql(
+        "set local enable_nestloop = off; set local enable_mergejoin = off; set local work_mem = '64MB'",
+    )
+    .execute(&mut *connection)
+    .await?;
     let parent = match spec.parent {
         Some(position) => format!(
             " and not exists (select from unnest($3) as incomplete (id) where incomplete.id = t.{})",
@@ -48,26 +40,31 @@ pub async fn stage(
         .collect::<Vec<_>>()
         .join(", ");
     let sql = format!(
-        "insert into {stage} (ord, {list}, is_refused, version) \
-         select row_number() over (order by {keys}), {keys}, false, t.valid_from from {table} t \
+        "insert into {stage} (ord, {list}, version) \
+         select row_number() over (order by {keys}), {keys}, t.valid_from from {table} t \
          where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{parent} \
-         and not exists (select from commit_seen seen where seen.row_id = t.row_id){scope}",
-        stage = names.key_stage,
+         and not exists (select from (select unnest(m.row_ids) as row_id from sync_seen m where m.sync_id = $4) met \
+         where met.row_id = t.row_id){scope}",
+        stage = names.stage,
         list = names.key_list,
         table = spec.table,
-        scope = scope_filter(spec, &session.wanted.scope, 4),
+        scope = scope_filter(spec, &session.wanted.scope, 5),
     );
     let mut query = sqlx::query(AssertSqlSafe(sql))
         .bind(session.wanted.system_id)
         .bind(session.read_since)
-        .bind(&completeness.incomplete_parents);
+        .bind(&completeness.incomplete_parents)
+        .bind(session.sync_id);
     for value in session.wanted.scope.values() {
         query = query.bind(value);
     }
     let missing = query.execute(&mut *connection).await?.rows_affected();
-    sqlx::query("set local enable_nestloop = on")
-        .execute(connection)
-        .await?;
+    // What follows goes by index from the stage, which is small, to the table.
+    sqlx::raw_sql(
+        "set local enable_nestloop to default; set local enable_mergejoin to default; set local work_mem to default",
+    )
+    .execute(connection)
+    .await?;
     Ok(missing)
 }
 

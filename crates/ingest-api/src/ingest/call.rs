@@ -16,7 +16,7 @@ use crate::{
     durable::retrying,
     error::ApiError,
     merge,
-    record::{self, Value},
+    record::{self, Key},
     session::{self, Form, Session},
 };
 
@@ -139,13 +139,13 @@ pub async fn remove_named(
                 return Err(ApiError::bad_field(&format!("deletedIds/{index}"), detail));
             }
         };
-        let key: Vec<Value> = record::parse_key(spec, &ids, &object).map_err(|misfit| {
+        let key = record::parse_key(spec, &ids, &object).map_err(|misfit| {
             ApiError::bad_field(
                 &format!("deletedIds/{index}{}", misfit.pointer),
                 misfit.detail,
             )
         })?;
-        keys.push(key);
+        keys.push(Key::new(&key));
     }
     keys.sort();
     keys.dedup();

@@ -85,7 +85,7 @@ async fn store_once(
                 refusals.push(Refusal {
                     error,
                     key: None,
-                    excerpt: session::excerpt(text),
+                    excerpt: record::excerpt(text),
                 });
             }
             Ok((record, extended, replaced)) => {

@@ -1,98 +1,94 @@
-//! PostgreSQL's binary COPY format (documentation of COPY, "Binary Format").
+//! New rows go into their table by PostgreSQL's binary COPY (documentation of COPY, "Binary Format").
 
 use bytes::{BufMut, BytesMut};
-use serde_json::Map;
-use sqlx::PgConnection;
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, postgres::PgCopyIn};
 
-use crate::record::Value;
+use super::Load;
+use crate::record::{RowRef, key_parts, timestamp};
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
-/// PostgreSQL counts time from 2000-01-01.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+/// How much is collected before it is sent.
+const PART: usize = 256 * 1024;
 
-/// Collects rows for one COPY.
-pub struct Encoder {
-    buffer: BytesMut,
-    rows: usize,
+/// Copies rows that begin at `now` into their table.
+pub async fn copy_rows<'a>(
+    connection: &mut PgConnection,
+    statement: &str,
+    load: Load,
+    now: DateTime<Utc>,
+    rows: impl Iterator<Item = RowRef<'a>>,
+) -> Result<u64, sqlx::Error> {
+    let frame = Frame::new(load, now);
+    let mut copy = connection.copy_in_raw(statement).await?;
+    match send_all(&mut copy, &frame, rows).await {
+        Ok(()) => copy.finish().await,
+        Err(error) => {
+            // What PostgreSQL says to the end of the COPY tells nothing more.
+            let _ = copy.abort("sending failed").await;
+            Err(error)
+        }
+    }
 }
 
-impl Encoder {
-    pub fn new() -> Self {
-        let mut buffer = BytesMut::with_capacity(64 * 1024);
-        buffer.put_slice(SIGNATURE);
-        buffer.put_i32(0);
-        buffer.put_i32(0);
-        Self { buffer, rows: 0 }
+async fn send_all<'a>(
+    copy: &mut PgCopyIn<&mut PgConnection>,
+    frame: &Frame,
+    rows: impl Iterator<Item = RowRef<'a>>,
+) -> Result<(), sqlx::Error> {
+    let mut buffer = BytesMut::with_capacity(PART + PART / 8);
+    buffer.put_slice(SIGNATURE);
+    buffer.put_i32(0);
+    buffer.put_i32(0);
+    for row in rows {
+        frame.put(&mut buffer, row);
+        if buffer.len() >= PART {
+            copy.send(&buffer[..]).await?;
+            buffer.clear();
+        }
     }
+    buffer.put_i16(-1);
+    copy.send(&buffer[..]).await?;
+    Ok(())
+}
 
-    pub fn begin_row(&mut self, columns: usize) {
-        self.rows += 1;
-        self.buffer.put_i16(columns as i16);
-    }
+/// What all rows of a COPY share.
+struct Frame {
+    load: Load,
+    columns: i16,
+    /// `first_seen_at`, `valid_from` and `sync_id` as fields.
+    origin: Vec<u8>,
+}
 
-    fn field(&mut self, bytes: &[u8]) {
-        self.buffer.put_i32(bytes.len() as i32);
-        self.buffer.put_slice(bytes);
-    }
-
-    pub fn bytes(&mut self, bytes: Option<&[u8]>) {
-        match bytes {
-            Some(bytes) => self.field(bytes),
-            None => self.buffer.put_i32(-1),
+impl Frame {
+    fn new(load: Load, now: DateTime<Utc>) -> Self {
+        let mut origin = Vec::new();
+        for _ in 0..2 {
+            put_field(&mut origin, &timestamp(now));
+        }
+        put_field(&mut origin, load.sync_id.as_bytes());
+        Self {
+            // The system, extended attributes, the hash, and where the row came from.
+            columns: (load.spec.key.len() + load.spec.columns.len() + 6) as i16,
+            load,
+            origin,
         }
     }
 
-    pub fn int4(&mut self, value: i32) {
-        self.field(&value.to_be_bytes());
-    }
-
-    pub fn boolean(&mut self, value: bool) {
-        self.field(&[u8::from(value)]);
-    }
-
-    pub fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.bytes(None),
-            Value::Bool(value) => self.boolean(*value),
-            Value::Int(value) => self.field(&value.to_be_bytes()),
-            Value::Time(value) => {
-                self.field(&(value.timestamp_micros() - EPOCH_MICROS).to_be_bytes());
-            }
-            Value::Uuid(value) => self.field(value.as_bytes()),
-            Value::Text(value) => self.field(value.as_bytes()),
+    /// In the order of the statement's columns.
+    fn put(&self, buffer: &mut BytesMut, row: RowRef<'_>) {
+        buffer.put_i16(self.columns);
+        put_field(buffer, &self.load.system_id.to_be_bytes());
+        for part in key_parts(self.load.spec.key, row.key()) {
+            put_field(buffer, part);
         }
+        buffer.put_slice(row.copy_fields());
+        put_field(buffer, row.hash());
+        buffer.put_slice(&self.origin);
     }
+}
 
-    pub fn jsonb(&mut self, value: &Map<String, serde_json::Value>) {
-        let start = self.buffer.len();
-        self.buffer.put_i32(0);
-        self.buffer.put_u8(1);
-        serde_json::to_writer((&mut self.buffer).writer(), value)
-            .expect("a JSON map is written to memory");
-        let length = (self.buffer.len() - start - 4) as i32;
-        self.buffer[start..start + 4].copy_from_slice(&length.to_be_bytes());
-    }
-
-    /// Sends what was collected; nothing at all when there are no rows.
-    pub async fn send(
-        mut self,
-        connection: &mut PgConnection,
-        statement: &str,
-    ) -> Result<(), sqlx::Error> {
-        if self.rows == 0 {
-            return Ok(());
-        }
-        self.buffer.put_i16(-1);
-        let mut copy = connection.copy_in_raw(statement).await?;
-        let mut rest = self.buffer.freeze();
-        while !rest.is_empty() {
-            let part = rest.split_to(rest.len().min(1024 * 1024));
-            if let Err(error) = copy.send(part).await {
-                copy.abort("sending failed").await?;
-                return Err(error);
-            }
-        }
-        copy.finish().await?;
-        Ok(())
-    }
+fn put_field(buffer: &mut impl BufMut, bytes: &[u8]) {
+    buffer.put_i32(bytes.len() as i32);
+    buffer.put_slice(bytes);
 }

@@ -1,153 +1,161 @@
 //! Delta records: only the fields that a record mentions change.
 
-use chrono::{DateTime, Utc};
 use contract::RecordError;
 use serde_json::Map;
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
-use uuid::Uuid;
+use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Json};
 
-use super::{Change, Load, MergeError, Merged, Statements, copy_keys};
+use super::{CHUNK, Load, MergeError, Merged, Statements, arrays::bind_keys, write::Chosen};
 use crate::{
-    entity::{Column, ColumnKind},
-    record::{ContentHash, Row, Value, content_hash},
+    entity::Column,
+    record::{Batch, Field, RowRef, Rows, RowsBuilder, canonical},
 };
 
-/// Lays delta rows over the rows that exist; answers what must be written.
-pub async fn changes(
+/// Lays delta rows over the rows that exist, and writes what differs.
+pub async fn merge(
     connection: &mut PgConnection,
     load: Load,
     statements: &Statements,
-    rows: Vec<Row>,
-    refused: Vec<Vec<Value>>,
+    batch: &Batch,
     merged: &mut Merged,
-) -> Result<Vec<Change>, MergeError> {
-    let keys = rows
-        .iter()
-        .map(|row| (row.key.as_slice(), None, false))
-        .chain(refused.iter().map(|key| (key.as_slice(), None, true)));
-    copy_keys(connection, statements, keys).await?;
-    let mut existing: Vec<Option<Existing>> = Vec::new();
-    existing.resize_with(rows.len(), || None);
-    for found in sqlx::query(statements.lock_existing)
-        .bind(load.system_id)
-        .fetch_all(&mut *connection)
-        .await?
-    {
-        let position: i32 = found.try_get("ord")?;
-        existing[position as usize] = Some(Existing::read(&found, load.spec.columns)?);
-    }
-
-    let mut changes = Vec::new();
-    for (row, existing) in rows.into_iter().zip(existing) {
-        let change = match existing {
-            None => match insert(load.spec.columns, row) {
-                Ok(change) => Some(change),
-                Err(refusal) => {
-                    merged.refused.push(refusal);
-                    continue;
+) -> Result<(), MergeError> {
+    let mut changed = RowsBuilder::new(load.spec);
+    let mut new = RowsBuilder::new(load.spec);
+    for start in (0..batch.rows.len()).step_by(CHUNK) {
+        let chunk = start..batch.rows.len().min(start + CHUNK);
+        let existing =
+            lock_existing(connection, load, statements, &batch.rows, chunk.clone()).await?;
+        for (row, existing) in chunk.map(|at| batch.rows.get(at)).zip(existing) {
+            match existing {
+                None => {
+                    if let Err(refusal) = insert(load.spec.columns, row, &mut new) {
+                        merged.refused.push(refusal);
+                    }
                 }
-            },
-            Some(existing) => update(row, existing),
-        };
-        match change {
-            Some(change) => changes.push(change),
-            None => merged.unchanged += 1,
+                Some(existing) => {
+                    if !update(load.spec.columns, row, &existing, &mut changed)? {
+                        merged.unchanged += 1;
+                    }
+                }
+            }
         }
     }
-    Ok(changes)
+    let ((changed, _), (new, _)) = (changed.finish(), new.finish());
+    let all = |rows: &Rows| (0..rows.len()).collect::<Vec<_>>();
+    super::write(
+        connection,
+        load,
+        statements,
+        Chosen {
+            rows: &changed,
+            places: &all(&changed),
+        },
+        Chosen {
+            rows: &new,
+            places: &all(&new),
+        },
+    )
+    .await?;
+    merged.updated = changed.len() as u64;
+    merged.inserted = new.len() as u64;
+    Ok(())
 }
 
-struct Existing {
-    is_deleted: bool,
-    hash: Vec<u8>,
-    fields: Vec<Value>,
-    extended: Map<String, serde_json::Value>,
+async fn lock_existing(
+    connection: &mut PgConnection,
+    load: Load,
+    statements: &Statements,
+    rows: &Rows,
+    chunk: std::ops::Range<usize>,
+) -> Result<Vec<Option<PgRow>>, MergeError> {
+    let mut existing: Vec<Option<PgRow>> = Vec::new();
+    existing.resize_with(chunk.len(), || None);
+    let query = sqlx::query(statements.lock_existing).bind(load.system_id);
+    for found in bind_keys(query, load.spec, chunk.map(|at| rows.get(at).key()))
+        .fetch_all(connection)
+        .await?
+    {
+        let ordinal: i32 = found.try_get("ord")?;
+        // WITH ORDINALITY counts from 1.
+        existing[ordinal as usize - 1] = Some(found);
+    }
+    Ok(existing)
 }
 
-impl Existing {
-    fn read(row: &PgRow, columns: &[Column]) -> Result<Self, sqlx::Error> {
-        let extended: sqlx::types::Json<Map<String, serde_json::Value>> =
-            row.try_get("extended_attributes")?;
-        Ok(Self {
-            is_deleted: row.try_get("is_deleted")?,
-            hash: row.try_get("content_hash")?,
-            fields: columns
-                .iter()
-                .map(|column| read_value(row, column))
-                .collect::<Result<_, _>>()?,
-            extended: extended.0,
+/// A row of its own; refused when it lacks what a row must have.
+fn insert(
+    columns: &'static [Column],
+    row: RowRef<'_>,
+    new: &mut RowsBuilder,
+) -> Result<(), RecordError> {
+    let fields: Vec<Field<'_>> = columns
+        .iter()
+        .zip(row.fields())
+        .map(|(column, field)| match (field, column.default) {
+            (Field::Absent, Some(text)) => Field::Value(text.as_bytes()),
+            (Field::Absent, None) => Field::Null,
+            (field, _) => field,
         })
-    }
-}
-
-fn read_value(row: &PgRow, column: &Column) -> Result<Value, sqlx::Error> {
-    Ok(match column.kind {
-        ColumnKind::Uuid => row.try_get::<Option<Uuid>, _>(column.sql)?.map(Value::Uuid),
-        ColumnKind::Text => row
-            .try_get::<Option<String>, _>(column.sql)?
-            .map(Value::Text),
-        ColumnKind::Bool => row.try_get::<Option<bool>, _>(column.sql)?.map(Value::Bool),
-        ColumnKind::Time => row
-            .try_get::<Option<DateTime<Utc>>, _>(column.sql)?
-            .map(Value::Time),
-        ColumnKind::Int => row.try_get::<Option<i64>, _>(column.sql)?.map(Value::Int),
-    }
-    .unwrap_or(Value::Null))
-}
-
-fn insert(columns: &[Column], row: Row) -> Result<Change, RecordError> {
-    let mut fields = Vec::with_capacity(columns.len());
-    for (column, field) in columns.iter().zip(row.fields) {
-        let value = match (field, column.default) {
-            (Some(value), _) => value,
-            (None, Some(text)) => Value::Text(text.to_owned()),
-            (None, None) => Value::Null,
-        };
-        if column.is_required && value == Value::Null {
+        .collect();
+    for (column, field) in columns.iter().zip(&fields) {
+        if column.is_required && *field == Field::Null {
             return Err(RecordError {
-                index: row.index,
+                index: row.index(),
                 pointer: format!("/{}", column.wire),
                 code: "required".to_owned(),
                 detail: format!("the row does not exist yet, so '{}' is needed", column.wire),
             });
         }
-        fields.push(value);
     }
-    let mut extended = row.extended;
+    let mut extended = object(row.extended());
     extended.retain(|_, value| !value.is_null());
-    let hash = content_hash(&fields, &extended);
-    Ok(Change {
-        is_new: true,
-        key: row.key,
-        fields,
-        extended,
-        hash,
-    })
+    new.push_encoded(row.index(), row.key(), fields, &canonical(&extended));
+    Ok(())
 }
 
-/// The row after the change; `None` when nothing changes.
-fn update(row: Row, existing: Existing) -> Option<Change> {
-    let fields: Vec<Value> = row
-        .fields
-        .into_iter()
-        .zip(existing.fields)
-        .map(|(new, old)| new.unwrap_or(old))
-        .collect();
-    let mut extended = existing.extended;
-    for (name, value) in row.extended {
+/// The row after the change; answers whether it differs from what is there.
+fn update(
+    columns: &'static [Column],
+    row: RowRef<'_>,
+    existing: &PgRow,
+    changed: &mut RowsBuilder,
+) -> Result<bool, sqlx::Error> {
+    let mut fields = Vec::with_capacity(columns.len());
+    for (column, field) in columns.iter().zip(row.fields()) {
+        fields.push(match field {
+            Field::Absent => stored(existing, column)?,
+            field => field,
+        });
+    }
+    let Json(mut extended) =
+        existing.try_get::<Json<Map<String, serde_json::Value>>, _>("extended_attributes")?;
+    for (name, value) in object(row.extended()) {
         if value.is_null() {
             extended.remove(&name);
         } else {
             extended.insert(name, value);
         }
     }
-    let hash: ContentHash = content_hash(&fields, &extended);
-    let is_changed = existing.is_deleted || existing.hash != hash;
-    is_changed.then_some(Change {
-        is_new: false,
-        key: row.key,
-        fields,
-        extended,
-        hash,
-    })
+    let hash = changed.push_encoded(row.index(), row.key(), fields, &canonical(&extended));
+    let is_changed = existing.try_get::<bool, _>("is_deleted")?
+        || existing.try_get::<&[u8], _>("content_hash")? != hash;
+    if !is_changed {
+        changed.pop();
+    }
+    Ok(is_changed)
+}
+
+/// What is stored in a column, in the binary format in which it came.
+fn stored<'a>(row: &'a PgRow, column: &Column) -> Result<Field<'a>, sqlx::Error> {
+    let value = row.try_get_raw(column.sql)?;
+    if sqlx::ValueRef::is_null(&value) {
+        return Ok(Field::Null);
+    }
+    value
+        .as_bytes()
+        .map(Field::Value)
+        .map_err(sqlx::Error::Decode)
+}
+
+fn object(text: &[u8]) -> Map<String, serde_json::Value> {
+    serde_json::from_slice(text).expect("we wrote it as an object")
 }

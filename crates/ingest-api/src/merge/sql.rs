@@ -1,57 +1,53 @@
 //! The statements of a merge, generated once per entity from its specification.
 //!
 //! Every name comes from the specification, never from input. Parameters are the same everywhere: `$1` system, `$2`
-//! load, `$3` moment (or flag).
+//! load, `$3` moment (or flag), then arrays, one per column, which `unnest` lays side by side again.
 //!
-//! A staged key is looked up by a lateral subquery that the planner cannot pull up (`for update`, `offset 0`), so it
-//! always goes from the stage to the primary key. Left to itself it may, while a table's statistics are younger than
-//! its rows, scan the whole stage once per row of the table.
+//! A key is looked up by a lateral subquery that the planner cannot pull up (`for update`, `offset 0`), so it always goes
+//! from the batch to the primary key. Left to itself it may, while a table's statistics are younger than its rows, scan
+//! the whole batch once per row of the table, or the whole table once per batch.
 
 use std::{collections::HashMap, sync::LazyLock};
 
 use contract::Scope;
 
-use crate::entity::{self, EntitySpec};
+use crate::entity::{self, Column, ColumnKind, EntitySpec};
 
 /// SQL that was put together from specifications only, once, and is kept as long as the process lives.
 pub type Sql = &'static str;
 
 /// The statements of one entity.
 pub struct Statements {
-    /// Name of the staging table for rows; exists when both do.
-    pub row_stage: String,
-    /// Creates the staging table for keys.
-    pub create_key_stage: Sql,
-    /// Creates the staging table for rows.
-    pub create_row_stage: Sql,
-    /// Empties both.
-    pub clear_stage: Sql,
-    /// COPY into the key stage.
-    pub copy_keys: String,
-    /// COPY into the row stage.
-    pub copy_rows: String,
-    /// Locks, in key order, and numbers the rows that differ from the stage or were removed.
+    /// Compares keys and hashes (arrays) with the table and, with `$3`, remembers the rows that exist.
+    pub compare: Sql,
+    /// Locks, in key order, the rows that differ from keys and hashes (arrays).
     pub lock_changed: Sql,
-    /// Numbers the staged keys that the table lacks.
-    pub find_new: Sql,
-    /// Locks, in key order, and reads the rows that are staged.
+    /// Locks, in key order, and reads the rows with these keys (arrays).
     pub lock_existing: Sql,
+    /// Writes changed rows (arrays) with the history of what they replace.
+    pub update: Sql,
+    /// Writes new rows (arrays).
+    pub insert: Sql,
+    /// Writes new rows (COPY).
+    pub copy: Sql,
+    /// Remembers the rows of refused records (arrays of keys).
+    pub remember_refused: Sql,
+    /// Tells the other open full loads whose scope overlaps (`$3` is ours) that these rows (arrays of keys) exist.
+    pub tell_others: Sql,
+    /// Takes the rows with these keys (arrays) out of the change sets that wait for a person.
+    pub release_held: Sql,
+    /// Name of the stage for the keys of rows that go.
+    pub stage: String,
+    /// Creates it.
+    pub create_stage: Sql,
+    /// Empties it.
+    pub clear_stage: Sql,
+    /// Puts keys (arrays) into it, numbered from `$1` on.
+    pub stage_keys: Sql,
     /// Locks, in key order, the live rows that are staged.
     pub lock_staged: Sql,
-    /// Writes changed rows with the history of what they replace.
-    pub update: Sql,
-    /// Writes new rows.
-    pub insert: Sql,
-    /// Remembers the rows that a full load has met.
-    pub mark_seen: Sql,
-    /// Tells the other open full loads whose scope overlaps (`$3` is ours) that these rows exist.
-    pub tell_others: Sql,
-    /// Takes the rows that were met out of the change sets that wait for a person.
-    pub release_held: Sql,
     /// Removes the staged rows, with their history.
     pub remove_staged: Sql,
-    /// Name of the staging table for keys.
-    pub key_stage: String,
     /// The key columns, comma-separated.
     pub key_list: String,
     /// `t.key = s.key and …`
@@ -73,149 +69,239 @@ fn sql(text: String) -> Sql {
     text.leak()
 }
 
+/// One piece of text per column, behind each other.
+fn each(columns: &[Column], shape: impl Fn(&str) -> String) -> String {
+    columns
+        .iter()
+        .fold(String::new(), |text, column| text + &shape(column.sql))
+}
+
+fn list_of(columns: &[Column], shape: impl Fn(&Column) -> String) -> String {
+    columns.iter().map(shape).collect::<Vec<_>>().join(", ")
+}
+
 fn list<'a>(items: impl Iterator<Item = &'a str>, shape: impl Fn(&str) -> String) -> String {
     items.map(shape).collect::<Vec<_>>().join(", ")
 }
 
-fn generate(spec: &EntitySpec) -> Statements {
-    let table = spec.table;
-    let key_stage = format!("stage_keys_{table}");
-    let row_stage = format!("stage_rows_{table}");
-    let keys = || spec.key.iter().map(|column| column.sql);
-    let columns = || spec.columns.iter().map(|column| column.sql);
-    let plain = |name: &str| name.to_owned();
-    let key_list = list(keys(), plain);
-    let key_match = keys()
-        .map(|name| format!("t.{name} = s.{name}"))
+/// `unnest($first::type[], …) with ordinality s (column, …, ord)`: one array per column, `extra` ones (type, name) last.
+fn arrays<'a>(
+    columns: impl Iterator<Item = &'a Column>,
+    extra: &[(&str, &str)],
+    first: usize,
+) -> String {
+    let columns: Vec<(&str, &str)> = columns
+        .map(|column| (column.kind.sql(), column.sql))
+        .chain(extra.iter().copied())
+        .collect();
+    let parameters = columns
+        .iter()
+        .zip(first..)
+        .map(|((kind, _), number)| format!("${number}::{kind}[]"))
         .collect::<Vec<_>>()
-        .join(" and ");
-    let all_list = list(keys().chain(columns()), plain);
-    let typed = |columns: &[entity::Column]| {
-        columns
-            .iter()
-            .map(|column| {
-                let collation = if column.kind == entity::ColumnKind::Text {
+        .join(", ");
+    let names = list(columns.iter().map(|(_, name)| *name), str::to_owned);
+    format!("unnest({parameters}) with ordinality s ({names}, ord)")
+}
+
+/// What belongs to an entity's statements in several places.
+struct Parts {
+    spec: &'static EntitySpec,
+    table: &'static str,
+    key_list: String,
+    key_match: String,
+    all_list: String,
+}
+
+impl Parts {
+    /// The row with the key of `s`.
+    fn find(&self, wanted: &str, condition: &str, end: &str) -> String {
+        format!(
+            "cross join lateral ({}) t",
+            self.lookup(wanted, condition, end)
+        )
+    }
+
+    fn lookup(&self, wanted: &str, condition: &str, end: &str) -> String {
+        format!(
+            "select {wanted} from {} t where t.system_id = $1 and {} {condition} {end}",
+            self.table, self.key_match
+        )
+    }
+
+    fn keys(&self, first: usize) -> String {
+        arrays(self.spec.key.iter(), &[], first)
+    }
+
+    fn keys_and_hashes(&self, first: usize) -> String {
+        arrays(self.spec.key.iter(), &[("bytea", "content_hash")], first)
+    }
+
+    fn rows(&self) -> String {
+        arrays(
+            self.spec.all_columns(),
+            &[("jsonb", "extended_attributes"), ("bytea", "content_hash")],
+            4,
+        )
+    }
+
+    fn compare(&self) -> String {
+        format!(
+            "with found as materialized (\
+             select array_agg(t.row_id) filter (where t.row_id is not null and t.sync_id <> $2) as met, \
+             coalesce(array_agg(s.ord::integer) filter (where t.row_id is null), '{{}}') as new, \
+             coalesce(array_agg(s.ord::integer) filter (where not t.is_same), '{{}}') as changed, \
+             count(*) filter (where t.sync_id = $2) as again \
+             from {} left join lateral ({}) t on true), \
+             remembered as (insert into sync_seen (sync_id, row_ids) select $2, found.met from found where $3 and found.met is not null) \
+             select found.new, found.changed, found.again from found",
+            self.keys_and_hashes(4),
+            self.lookup(
+                "t.row_id, t.sync_id, t.content_hash = s.content_hash and t.deleted_at is null as is_same",
+                "",
+                "offset 0"
+            ),
+        )
+    }
+
+    fn lock_existing(&self) -> String {
+        let wanted = each(self.spec.columns, |name| format!(", t.{name}"));
+        format!(
+            "select s.ord::integer as ord, t.is_deleted, t.content_hash, t.extended_attributes{wanted} from {} {}",
+            self.keys(2),
+            self.find(
+                &format!("t.deleted_at is not null as is_deleted, t.content_hash, t.extended_attributes{wanted}"),
+                "",
+                "for update"
+            )
+        )
+    }
+
+    fn update(&self) -> String {
+        let rows = self.rows();
+        with_history(
+            self.spec,
+            "update",
+            &format!(
+                "{rows} {}",
+                self.find("t.*", "and t.deleted_at is null", "offset 0")
+            ),
+            &format!(
+                "update {table} t set {}extended_attributes = s.extended_attributes, content_hash = s.content_hash, \
+                 valid_from = greatest({ENDED_AT}, t.deleted_at), sync_id = $2, deleted_at = null \
+                 from (select s.*, t.ctid as place from {rows} {}) s where t.ctid = s.place",
+                each(self.spec.columns, |name| format!("{name} = s.{name}, ")),
+                self.find("t.ctid", "", "offset 0"),
+                table = self.table,
+            ),
+        )
+    }
+
+    /// The columns of a new row, in the order in which they are copied.
+    fn written(&self) -> String {
+        format!(
+            "system_id, {}, extended_attributes, content_hash, first_seen_at, valid_from, sync_id",
+            self.all_list
+        )
+    }
+}
+
+fn generate(spec: &'static EntitySpec) -> Statements {
+    let keys = || spec.key.iter().map(|column| column.sql);
+    let parts = Parts {
+        spec,
+        table: spec.table,
+        key_list: list(keys(), str::to_owned),
+        key_match: keys()
+            .map(|name| format!("t.{name} = s.{name}"))
+            .collect::<Vec<_>>()
+            .join(" and "),
+        all_list: list(spec.all_columns().map(|column| column.sql), str::to_owned),
+    };
+    let (table, entity) = (parts.table, spec.entity);
+    let stage = format!("stage_{table}");
+    let staged = format!("(select * from {stage} k order by k.ord) s");
+    Statements {
+        compare: sql(parts.compare()),
+        lock_changed: sql(format!(
+            "select s.ord from {} {}",
+            parts.keys_and_hashes(2),
+            parts.find(
+                "t.row_id",
+                "and (t.content_hash <> s.content_hash or t.deleted_at is not null)",
+                "for update"
+            )
+        )),
+        lock_existing: sql(parts.lock_existing()),
+        update: sql(parts.update()),
+        insert: sql(format!(
+            "insert into {table} ({}) select $1, {}, s.extended_attributes, s.content_hash, $3, $3, $2 from {}",
+            parts.written(),
+            list(spec.all_columns().map(|column| column.sql), |name| format!(
+                "s.{name}"
+            )),
+            parts.rows(),
+        )),
+        copy: sql(format!(
+            "copy {table} ({}) from stdin (format binary)",
+            parts.written()
+        )),
+        remember_refused: sql(format!(
+            "insert into sync_seen (sync_id, row_ids, is_refused) select $2, array_agg(t.row_id), true from {} {} \
+             having count(*) > 0",
+            parts.keys(3),
+            parts.find("t.row_id", "", "offset 0")
+        )),
+        tell_others: sql(format!(
+            "insert into sync_seen (sync_id, row_ids, is_refused) select o.sync_id, met.row_ids, true \
+             from (select array_agg(t.row_id) as row_ids from {} {}) met \
+             cross join sync_sessions o where met.row_ids is not null and o.system_id = $1 and o.entity = '{entity}' \
+             and o.state = 'open' and o.sync_mode = 'full' and o.sync_id <> $2 and {OVERLAPS}",
+            parts.keys(4),
+            parts.find("t.row_id", "", "offset 0"),
+        )),
+        release_held: sql(format!(
+            "delete from held_rows h using (select t.row_id from {} {}) met \
+             where h.row_id = met.row_id and h.change_set_id in (select c.change_set_id from held_change_sets c \
+             where c.system_id = $1 and c.entity = '{entity}' and c.state = 'held')",
+            parts.keys(2),
+            parts.find("t.row_id", "", "offset 0"),
+        )),
+        create_stage: sql(format!(
+            "create temporary table {stage} (ord integer not null, {}, version timestamptz) on commit delete rows",
+            list_of(spec.key, |column| {
+                let collation = if column.kind == ColumnKind::Text {
                     " collate \"C\""
                 } else {
                     ""
                 };
                 format!("{} {}{collation}", column.sql, column.kind.sql())
             })
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let accepted = format!("(select * from {key_stage} k where not k.is_refused order by k.ord) s");
-    let staged = format!("(select * from {key_stage} k order by k.ord) s");
-    let find = |wanted: &str, condition: &str, end: &str| {
-        format!(
-            "cross join lateral (select {wanted} from {table} t where t.system_id = $1 and {key_match} {condition} {end}) t"
-        )
-    };
-
-    Statements {
-        create_key_stage: sql(format!(
-            "create temporary table {key_stage} (ord integer not null, {}, content_hash bytea, is_refused boolean not null, version timestamptz) \
-             on commit delete rows",
-            typed(spec.key)
         )),
-        create_row_stage: sql(format!(
-            "create temporary table {row_stage} (is_new boolean not null, {}, {}, extended_attributes jsonb not null, \
-             content_hash bytea not null) on commit delete rows",
-            typed(spec.key),
-            typed(spec.columns)
-        )),
-        clear_stage: sql(format!("truncate {key_stage}, {row_stage}")),
-        copy_keys: format!(
-            "copy {key_stage} (ord, {key_list}, content_hash, is_refused) from stdin (format binary)"
-        ),
-        copy_rows: format!(
-            "copy {row_stage} (is_new, {all_list}, extended_attributes, content_hash) from stdin (format binary)"
-        ),
-        lock_changed: sql(format!(
-            "select s.ord from {accepted} {}",
-            find(
-                "t.row_id",
-                "and (t.content_hash <> s.content_hash or t.deleted_at is not null)",
-                "for update"
-            )
-        )),
-        find_new: sql(format!(
-            "select s.ord from {accepted} \
-             where (select true from {table} t where t.system_id = $1 and {key_match}) is null"
-        )),
-        lock_existing: sql(format!(
-            "select s.ord, t.deleted_at is not null as is_deleted, t.content_hash, {columns}, t.extended_attributes \
-             from {accepted} {}",
-            find(
-                &format!(
-                    "t.deleted_at, t.content_hash, {}, t.extended_attributes",
-                    list(columns(), |name| format!("t.{name}"))
-                ),
-                "",
-                "for update"
-            ),
-            columns = list(columns(), |name| format!("t.{name}")),
+        clear_stage: sql(format!("truncate {stage}")),
+        stage_keys: sql(format!(
+            "insert into {stage} (ord, {}) select $1 + s.ord, {} from {}",
+            parts.key_list,
+            list(keys(), |name| format!("s.{name}")),
+            parts.keys(2),
         )),
         lock_staged: sql(format!(
             "select s.ord from {staged} {}",
-            find("t.row_id", REMOVABLE, "for update")
-        )),
-        update: sql(with_history(
-            spec,
-            "update",
-            &format!(
-                "{row_stage} s {}",
-                find(
-                    "t.*",
-                    "and not s.is_new and t.deleted_at is null",
-                    "offset 0"
-                )
-            ),
-            &format!(
-                "update {table} t set {}, extended_attributes = s.extended_attributes, content_hash = s.content_hash, \
-                 valid_from = greatest({ENDED_AT}, t.deleted_at), sync_id = $2, deleted_at = null \
-                 from (select s.*, t.ctid as place from {row_stage} s {}) s where t.ctid = s.place",
-                list(columns(), |name| format!("{name} = s.{name}")),
-                find("t.ctid", "and not s.is_new", "offset 0"),
-            ),
-        )),
-        insert: sql(format!(
-            "insert into {table} (system_id, {all_list}, extended_attributes, content_hash, first_seen_at, valid_from, sync_id) \
-             select $1, {all_list}, extended_attributes, content_hash, $3, $3, $2 from {row_stage} s where s.is_new \
-             order by {key_list} on conflict do nothing"
-        )),
-        mark_seen: sql(format!(
-            "insert into sync_seen (sync_id, row_id) select $2, t.row_id from {key_stage} s {} on conflict do nothing",
-            find("t.row_id", "and s.is_refused = $3", "offset 0")
-        )),
-        tell_others: sql(format!(
-            "insert into sync_seen (sync_id, row_id) select o.sync_id, t.row_id from {key_stage} s {} \
-             cross join sync_sessions o where o.system_id = $1 and o.entity = '{entity}' and o.state = 'open' \
-             and o.sync_mode = 'full' and o.sync_id <> $2 and {OVERLAPS} on conflict do nothing",
-            find("t.row_id", "", "offset 0"),
-            entity = spec.entity,
-        )),
-        release_held: sql(format!(
-            "delete from held_rows h using (select t.row_id from {key_stage} s {}) met \
-             where h.row_id = met.row_id and h.change_set_id in (select c.change_set_id from held_change_sets c \
-             where c.system_id = $1 and c.entity = '{entity}' and c.state = 'held')",
-            find("t.row_id", "", "offset 0"),
-            entity = spec.entity,
+            parts.find("t.row_id", REMOVABLE, "for update")
         )),
         remove_staged: sql(with_history(
             spec,
             "delete",
-            &format!("{key_stage} s {}", find("t.*", REMOVABLE, "offset 0")),
+            &format!("{stage} s {}", parts.find("t.*", REMOVABLE, "offset 0")),
             &format!(
-                "update {table} t set deleted_at = {ENDED_AT} from (select t.ctid as place from {key_stage} s {}) s \
+                "update {table} t set deleted_at = {ENDED_AT} from (select t.ctid as place from {stage} s {}) s \
                  where t.ctid = s.place",
-                find("t.ctid", REMOVABLE, "offset 0"),
+                parts.find("t.ctid", REMOVABLE, "offset 0"),
             ),
         )),
-        row_stage,
-        key_stage,
-        key_list,
-        key_match,
+        stage,
+        key_list: parts.key_list,
+        key_match: parts.key_match,
     }
 }
 

@@ -1,39 +1,23 @@
 //! From a JSON object to a typed row.
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
-use contract::{RecordError, Scope, SyncMode, SystemId, TypeName};
+use contract::{RecordError, SyncMode, TypeName};
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use super::{IdRule, Row, Schemas, Value, extended::extended_attributes, schema::Misfit};
+use super::{IdRule, Key, LoadContext, Row, Value, extended::extended_attributes, schema::Misfit};
 use crate::entity::{Column, ColumnKind, EntitySpec, IdSpace};
-
-/// What a load says about all of its records.
-pub struct ConvertContext<'a> {
-    /// The entity.
-    pub spec: &'static EntitySpec,
-    /// The contract's schemas.
-    pub schemas: &'a Schemas,
-    /// The system that every record must belong to.
-    pub system_id: SystemId,
-    /// Full or delta.
-    pub mode: SyncMode,
-    /// The scope that every record must lie in.
-    pub scope: &'a Scope,
-    /// How ids come about.
-    pub ids: &'a IdRule,
-}
 
 pub(super) type Object = Map<String, Json>;
 
 /// Makes a row of a record. A refusal carries the key when it can be told.
 pub fn convert(
-    context: &ConvertContext<'_>,
+    context: &LoadContext,
     index: usize,
     mut record: Object,
-) -> Result<Row, (RecordError, Option<Vec<Value>>)> {
+) -> Result<Row, (RecordError, Option<Key>)> {
     fill_from_scope(context, &mut record);
-    let key = parse_key(context.spec, context.ids, &record);
+    let key = parse_key(context.spec, &context.ids, &record);
     match convert_fields(context, record, &key) {
         Ok((fields, extended)) => match key {
             Ok(key) => Ok(Row {
@@ -44,7 +28,7 @@ pub fn convert(
             }),
             Err(misfit) => Err((at(index, misfit), None)),
         },
-        Err(misfit) => Err((at(index, misfit), key.ok())),
+        Err(misfit) => Err((at(index, misfit), key.ok().map(|key| Key::new(&key)))),
     }
 }
 
@@ -66,8 +50,8 @@ pub(super) fn misfit(pointer: &str, code: &'static str, detail: impl Into<String
 }
 
 /// A record that does not say where in the scope it lies, lies where the load says.
-fn fill_from_scope(context: &ConvertContext<'_>, record: &mut Object) {
-    for (wire, value) in context.scope {
+fn fill_from_scope(context: &LoadContext, record: &mut Object) {
+    for (wire, value) in &context.scope {
         if record.get(wire).is_none_or(Json::is_null) {
             record.insert(wire.clone(), Json::String(value.clone()));
         }
@@ -109,7 +93,7 @@ fn default_of(column: &Column) -> Result<Value, Misfit> {
 }
 
 fn convert_fields(
-    context: &ConvertContext<'_>,
+    context: &LoadContext,
     mut record: Object,
     key: &Result<Vec<Value>, Misfit>,
 ) -> Result<(Vec<Option<Value>>, Object), Misfit> {
@@ -135,7 +119,7 @@ fn convert_fields(
 
     let mut fields = Vec::with_capacity(spec.columns.len());
     for column in spec.columns {
-        let value = column_value(spec, column, context.ids, &record)?;
+        let value = column_value(spec, column, &context.ids, &record)?;
         fields.push(match (value, context.mode) {
             (None, SyncMode::Delta) => None,
             (None | Some(Value::Null), _) => Some(default_of(column)?),
@@ -158,8 +142,8 @@ fn convert_fields(
     Ok((fields, extended_attributes(context.mode, record)?))
 }
 
-fn check_scope(context: &ConvertContext<'_>, record: &Object) -> Result<(), Misfit> {
-    for (wire, wanted) in context.scope {
+fn check_scope(context: &LoadContext, record: &Object) -> Result<(), Misfit> {
+    for (wire, wanted) in &context.scope {
         let is_inside = record
             .get(wire)
             .and_then(Json::as_str)
@@ -294,31 +278,31 @@ fn instant(text: &str) -> Result<Value, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use contract::Entity;
     use serde_json::json;
 
     use super::*;
-    use crate::entity;
+    use crate::{entity, record::Schemas};
 
     fn run(
         entity: Entity,
         mode: SyncMode,
         scope: &[(&str, &str)],
         record: Json,
-    ) -> Result<Row, (RecordError, Option<Vec<Value>>)> {
-        let schemas = Schemas::compile();
+    ) -> Result<Row, (RecordError, Option<Key>)> {
         let scope = scope
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
-        let ids = IdRule::Native { system_id: 7 };
-        let context = ConvertContext {
+        let context = LoadContext {
             spec: entity::spec(entity).expect("a merged entity"),
-            schemas: &schemas,
+            schemas: Arc::new(Schemas::compile()),
             system_id: 7,
             mode,
-            scope: &scope,
-            ids: &ids,
+            scope,
+            ids: IdRule::Native { system_id: 7 },
         };
         let Json::Object(record) = record else {
             panic!("a record is an object")

@@ -3,17 +3,21 @@
 //! Raw record text enters, [`Row`]s and refusals leave. A refusal names the record, the field and the reason; where the
 //! refused record's key can still be told, the row that it stands for is known to exist and must not be removed.
 
-mod canonical;
 mod convert;
+mod decoder;
 mod extended;
 mod ids;
+mod key;
+mod rows;
 mod schema;
 mod strict;
 mod value;
 
-pub use canonical::{ContentHash, content_hash};
-pub use convert::{ConvertContext, convert, parse_key};
+pub use convert::parse_key;
+pub use decoder::{Batch, Decoded, Decoder, LoadContext, canonical, excerpt};
 pub use ids::IdRule;
+pub use key::{Key, key_parts};
+pub use rows::{ContentHash, Field, RowRef, Rows, RowsBuilder, ValueRef, content_hash, timestamp};
 pub use schema::Schemas;
 pub use strict::{StrictError, parse_object};
 pub use value::{Row, Value};
@@ -26,7 +30,7 @@ pub struct Refusal {
     /// Where and why.
     pub error: RecordError,
     /// The key of the row that the record stands for, when it can be told.
-    pub key: Option<Vec<Value>>,
+    pub key: Option<Key>,
     /// The beginning of the record's text, for the quarantine.
     pub excerpt: String,
 }

@@ -6,10 +6,16 @@ use contract::{IngestAnswer, MAX_ERRORS_IN_ANSWER, SyncMode, session::OpenSessio
 use sqlx::{PgConnection, Row as _, types::Json};
 use uuid::Uuid;
 
-use super::{Decoded, Session, decode, quarantine, store};
+use super::{Session, quarantine, store};
 use crate::{
-    app::AppState, auth::Caller, body::RecordTexts, durable::retrying, entity, error::ApiError,
-    merge::merge, record::Refusal,
+    app::AppState,
+    auth::Caller,
+    body::RecordTexts,
+    durable::retrying,
+    entity,
+    error::ApiError,
+    merge::merge,
+    record::{Decoded, Decoder, LoadContext, Refusal},
 };
 
 /// What a batch did, before it is committed.
@@ -35,21 +41,20 @@ pub async fn decode_for(
 ) -> Result<Decoded, ApiError> {
     let spec = entity::spec(wanted.entity)
         .ok_or_else(|| ApiError::internal("a load of an entity without a table"))?;
-    let (schemas, wanted, ids) = (
-        Arc::clone(&state.schemas),
-        wanted.clone(),
-        store::id_rule(wanted),
-    );
+    let context = LoadContext {
+        spec,
+        schemas: Arc::clone(&state.schemas),
+        system_id: wanted.system_id,
+        mode: wanted.sync_mode,
+        scope: wanted.scope.clone(),
+        ids: store::id_rule(wanted),
+    };
     tokio::task::spawn_blocking(move || {
-        let context = decode::context(
-            spec,
-            &schemas,
-            wanted.system_id,
-            wanted.sync_mode,
-            &wanted.scope,
-            &ids,
-        );
-        decode(&context, texts.iter())
+        let mut decoder = Decoder::new(context);
+        for text in texts.iter() {
+            decoder.record(text);
+        }
+        decoder.finish()
     })
     .await
     .map_err(ApiError::internal)
@@ -68,7 +73,7 @@ pub async fn apply_batch(
         connection,
         load,
         &session.wanted.scope,
-        decoded.batch,
+        &decoded.batch,
         tracks_seen,
     )
     .await?;

@@ -35,6 +35,7 @@ pub async fn commit(
             require_all(&mut transaction, sync_id, batches).await?;
         }
         let mut answer = batch_totals(&mut transaction, &session).await?;
+        answer.duplicates += store::met_again(&mut transaction, sync_id).await?;
         conclude(
             &mut transaction,
             caller,

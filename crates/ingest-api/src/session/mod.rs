@@ -1,12 +1,11 @@
 //! Loads: single calls and sessions of batches.
 //!
 //! A load belongs to one key, system, entity and scope. Its batches may come in any order, in parallel and more than
-//! once; rows become visible with their batch's answer. A full load remembers every row that it met (`sync_seen`), and
+//! once; rows become visible with their batch's answer. A full load remembers the rows that it met (`sync_seen`, one row per batch), and
 //! only its commit can remove what it did not meet. Between calls a session is rows in the database and nothing else.
 
 mod batch;
 mod commit;
-mod decode;
 mod open;
 mod quarantine;
 mod routes;
@@ -14,7 +13,6 @@ mod store;
 
 pub use batch::{Arrived, Place, apply_batch, decode_for, put_batch, touch};
 pub use commit::{close, commit, conclude};
-pub use decode::{Decoded, decode, excerpt};
 pub use open::{check, open, scope_is_busy};
 pub use quarantine::store as quarantine;
 pub use routes::routes;

@@ -81,6 +81,7 @@ impl Session {
             system_id: self.wanted.system_id,
             sync_id: self.sync_id,
             mode: self.wanted.sync_mode,
+            opened_at: self.opened_at,
         })
     }
 
@@ -326,6 +327,19 @@ pub async fn mark_incomplete(pool: &PgPool, sync_id: Uuid) -> Result<(), sqlx::E
         .execute(pool)
         .await?;
     Ok(())
+}
+
+/// How many records of a full load named a row that another batch had named before, the row being the same already both
+/// times. What a batch itself repeats, and rows that the load wrote, are counted with the batch.
+pub async fn met_again(connection: &mut PgConnection, sync_id: Uuid) -> Result<u64, sqlx::Error> {
+    let again: i64 = sqlx::query_scalar(
+        "select count(met.row_id) - count(distinct met.row_id) from \
+         (select unnest(row_ids) as row_id from sync_seen where sync_id = $1 and not is_refused) met",
+    )
+    .bind(sync_id)
+    .fetch_one(connection)
+    .await?;
+    Ok(again as u64)
 }
 
 /// Drops what a load met: it is of no use once the load has ended.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     auth::Caller,
     error::ApiError,
-    record::{Value, content_hash},
+    record::{ValueRef, canonical, content_hash},
 };
 
 /// A system as the API shows it.
@@ -125,14 +125,19 @@ pub async fn upsert(
     extended: &Map<String, serde_json::Value>,
 ) -> Result<(SystemId, Upserted), ApiError> {
     let key = system_key(record)?;
-    let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::Text);
     let hash = content_hash(
-        &[
-            Value::Text(record.display_name.clone()),
-            text(&record.description),
-            record.enabled.map_or(Value::Null, Value::Bool),
+        [
+            ("displayName", ValueRef::Text(&record.display_name)),
+            (
+                "description",
+                (record.description.as_deref()).map_or(ValueRef::Null, ValueRef::Text),
+            ),
+            (
+                "enabled",
+                record.enabled.map_or(ValueRef::Null, ValueRef::Bool),
+            ),
         ],
-        extended,
+        &canonical(extended),
     );
     let found = sqlx::query(
         "select system_id, content_hash, deleted_at is not null as is_deleted from systems \

@@ -1,0 +1,97 @@
+//! What of a full load's batch is new, changed or so already.
+
+use sqlx::{PgConnection, Row as _};
+
+use super::{
+    CHUNK, Load, MergeError, Statements,
+    arrays::{bind_hashes, bind_keys, slices},
+};
+use crate::record::{Key, Rows};
+
+/// The verdict about a batch; places are those of the rows in key order.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// Rows that the table lacks.
+    pub new: Vec<usize>,
+    /// Rows that differ or were removed; they are locked.
+    pub changed: Vec<usize>,
+    /// Rows that this very load wrote before: their records came again.
+    pub again: u64,
+}
+
+/// Compares keys and hashes with the table, chunk by chunk in key order. With `tracks_seen`, the rows that exist are
+/// remembered for the commit. What the load itself inserts needs no remembering: it is younger than the load.
+pub async fn compare(
+    connection: &mut PgConnection,
+    load: Load,
+    statements: &Statements,
+    rows: &Rows,
+    tracks_seen: bool,
+) -> Result<Compared, MergeError> {
+    let mut compared = Compared::default();
+    for start in (0..rows.len()).step_by(CHUNK) {
+        let chunk = start..rows.len().min(start + CHUNK);
+        let query = sqlx::query(statements.compare)
+            .bind(load.system_id)
+            .bind(load.sync_id)
+            .bind(tracks_seen);
+        let found = bind_hashes(query, load.spec, chunk.clone().map(|at| rows.get(at)))
+            .fetch_one(&mut *connection)
+            .await?;
+        let places = |name: &str| -> Result<Vec<usize>, sqlx::Error> {
+            let ordinals: Vec<i32> = found.try_get(name)?;
+            // WITH ORDINALITY counts from 1.
+            Ok(ordinals
+                .into_iter()
+                .map(|ordinal| start + ordinal as usize - 1)
+                .collect())
+        };
+        let changed = places("changed")?;
+        lock_changed(connection, load, statements, rows, &changed).await?;
+        compared.new.extend(places("new")?);
+        compared.changed.extend(changed);
+        compared.again += found.try_get::<i64, _>("again")? as u64;
+    }
+    Ok(compared)
+}
+
+/// Locks the rows that are about to be changed, in key order. One that changed since it was compared makes the whole
+/// batch begin anew.
+async fn lock_changed(
+    connection: &mut PgConnection,
+    load: Load,
+    statements: &Statements,
+    rows: &Rows,
+    changed: &[usize],
+) -> Result<(), MergeError> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(statements.lock_changed).bind(load.system_id);
+    let locked = bind_hashes(query, load.spec, changed.iter().map(|at| rows.get(*at)))
+        .fetch_all(connection)
+        .await?;
+    if locked.len() == changed.len() {
+        Ok(())
+    } else {
+        Err(MergeError::Conflict)
+    }
+}
+
+/// Remembers the rows of refused records: they exist in the source.
+pub async fn remember_refused(
+    connection: &mut PgConnection,
+    load: Load,
+    statements: &Statements,
+    refused: &[Key],
+) -> Result<(), MergeError> {
+    for keys in refused.chunks(CHUNK) {
+        let query = sqlx::query(statements.remember_refused)
+            .bind(load.system_id)
+            .bind(load.sync_id);
+        bind_keys(query, load.spec, slices(keys))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
