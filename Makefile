@@ -31,8 +31,23 @@ test: deps ## What CI runs: format, lints, dependency rules, all tests
 test-full: deps ## The same with many more generated cases per property (CASES=)
 	PROPTEST_CASES=$(or $(CASES),4096) scripts/test.sh
 
+# What the benchmarks of the ingest engine pass on: PRINCIPALS=, ASSIGNMENTS=; ARGS= for anything else (ARGS=--help).
+BENCH_LOAD = cargo bench --locked -p ingest-api --bench load --
+
 .PHONY: bench
-bench: ## Crawl a large simulated tenant and print time, requests and memory (USERS=, GROUPS=; see docs/performance.md)
+bench: deps-run ## Measure the ingest engine: first load, unchanged, 1 % changed, against COPY (PRINCIPALS=; docs/performance.md)
+	$(BENCH_LOAD) $(if $(PRINCIPALS),--principals $(PRINCIPALS)) $(ARGS)
+
+.PHONY: bench-large
+bench-large: deps-run ## Load ten million assignments once and time every million of them (ASSIGNMENTS=)
+	$(BENCH_LOAD) --assignments $(or $(ASSIGNMENTS),10000000) $(ARGS)
+
+.PHONY: bench-small
+bench-small: deps-run ## Load 100,000 records of 1.2 KB in batches of 500, twice (PRINCIPALS=)
+	$(BENCH_LOAD) --small-batches $(if $(PRINCIPALS),--principals $(PRINCIPALS)) $(ARGS)
+
+.PHONY: bench-crawl
+bench-crawl: ## Crawl a large simulated tenant and print time, requests and memory (USERS=, GROUPS=)
 	@scripts/deps.sh compiler postgres curl
 	cargo build --locked --release -p cadastre -p crawler-entra -p graph-sim
 	$(if $(USERS),USERS=$(USERS)) $(if $(GROUPS),GROUPS_COUNT=$(GROUPS)) scripts/bench.sh

@@ -14,7 +14,7 @@ has_compiler() {
     return "$outcome"
 }
 
-# The examples in docs/examples are shell scripts, and tests run them; so does `make bench`.
+# The examples in docs/examples are shell scripts, and tests run them; so does `make bench-crawl`.
 has_curl() { command -v curl >/dev/null; }
 
 # The same places that the embedded-postgres crate looks at.
