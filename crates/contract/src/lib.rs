@@ -39,7 +39,7 @@ pub mod session;
 pub use answer::{Held, IngestAnswer, RecordError};
 pub use entity::{Entity, UnknownEntity};
 pub use envelope::{Completeness, IdGeneration, IngestRequest, Scope, SyncMode, SyncStep};
-pub use held::{ChangeSet, ChangeSetState, Decision};
+pub use held::{ChangeSet, ChangeSetPage, ChangeSetState, Decision, HeldRow, HeldRowPage};
 pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, WhoAmI};
 pub use problem::Problem;
 pub use run::{CollectionReport, CollectionStatus, Failure, RunOutcome, RunReport, Traffic};

@@ -24,7 +24,12 @@ use tower_http::{
 };
 
 use crate::{
-    auth, deletion, error::ApiError, health, ingest, read, record::Schemas, run, session,
+    auth, deletion,
+    error::ApiError,
+    health, ingest, read,
+    record::Schemas,
+    retention::{self, Retention},
+    run, session,
     view_refresh::ViewRefresher,
 };
 
@@ -51,10 +56,12 @@ pub struct AppState {
     pub ingest_slots: Arc<Semaphore>,
     /// Brings the views up to date, one refresh at a time.
     pub refresher: ViewRefresher,
+    /// How long what is kept.
+    pub retention: Retention,
 }
 
 impl AppState {
-    /// State over an open pool.
+    /// State over an open pool, with the usual retention.
     pub fn new(pool: PgPool) -> Self {
         Self {
             refresher: ViewRefresher::new(pool.clone()),
@@ -62,6 +69,7 @@ impl AppState {
             schemas: Arc::new(Schemas::compile()),
             upload_slots: Arc::new(Semaphore::new(UPLOAD_SLOTS)),
             ingest_slots: Arc::new(Semaphore::new(INGEST_SLOTS)),
+            retention: Retention::default(),
         }
     }
 
@@ -152,6 +160,11 @@ pub async fn serve(
     let background = TaskTracker::new();
     background.spawn(state.refresher.clone().run(stop.clone()));
     background.spawn(session::expire_abandoned(state.pool.clone(), stop.clone()));
+    background.spawn(retention::run(
+        state.pool.clone(),
+        state.retention.clone(),
+        stop.clone(),
+    ));
     background.close();
     let served = axum::serve(listener, router(state))
         .with_graceful_shutdown(stop.clone().cancelled_owned())

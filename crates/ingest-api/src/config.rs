@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use secrecy::SecretString;
 
-use crate::database::DatabaseSettings;
+use crate::{database::DatabaseSettings, retention::Retention};
 
 /// Settings of the `ingest-api` command.
 #[derive(Debug, clap::Parser)]
@@ -26,6 +26,9 @@ pub struct Config {
     /// Bring the schema up to date, then exit.
     #[arg(long)]
     pub migrate_only: bool,
+    /// How long what is kept.
+    #[command(flatten)]
+    pub retention: Retention,
 }
 
 impl Config {
@@ -35,6 +38,62 @@ impl Config {
             url: self.database_url.clone(),
             max_connections: self.database_connections,
             allow_not_durable: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+    use crate::retention::Keep;
+
+    const DATABASE: &str = "--database-url=postgres://localhost/cadastre";
+
+    fn parsed(flag: &str) -> Result<Retention, clap::Error> {
+        Config::try_parse_from(["ingest-api", DATABASE, flag]).map(|config| config.retention)
+    }
+
+    #[test]
+    fn a_time_to_keep_is_read_from_its_flag_and_a_wrong_one_stops_the_start() {
+        assert_eq!(
+            parsed("--keep-removed-rows=30")
+                .map(|retention| retention.removed_rows)
+                .ok(),
+            Some(Keep::Days(30))
+        );
+        assert_eq!(
+            parsed("--keep-held-rows=forever")
+                .map(|retention| retention.held_rows)
+                .ok(),
+            Some(Keep::Forever)
+        );
+        for wrong in [
+            "--keep-removed-rows=0",
+            "--keep-session-batches=soon",
+            "--keep-refused-records=-1",
+        ] {
+            let error = parsed(wrong).expect_err("refused").to_string();
+            assert!(error.contains("number of days from 1"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_command_says_what_it_is_and_names_every_retention_setting() {
+        let mut command = Config::command();
+        let help = command.render_long_help().to_string();
+        assert!(help.starts_with("Cadastre's server"), "{help}");
+        for variable in [
+            "REMOVED_ROWS",
+            "SESSION_BATCHES",
+            "REFUSED_RECORDS",
+            "HELD_ROWS",
+        ] {
+            assert!(
+                help.contains(&format!("CADASTRE_KEEP_{variable}")),
+                "{help}"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Where things are: [`entity`] is what is known about each entity; [`record`] turns record texts into typed rows;
 //! [`merge`] writes a batch set-wise, with history; [`session`] and [`ingest`] are loads over HTTP; [`deletion`] is
-//! what may be removed and by whom; [`auth`] is API keys; [`read`] answers questions from the views.
+//! what may be removed and by whom; [`retention`] is how long what is kept; [`auth`] is API keys; [`read`] answers questions from the views.
 //!
 //! Invariants:
 //! - a 2xx answer is durable; a request that fails changed nothing;
@@ -42,6 +42,7 @@ pub mod ingest;
 pub mod merge;
 pub mod read;
 pub mod record;
+pub mod retention;
 pub mod run;
 pub mod session;
 pub mod system;

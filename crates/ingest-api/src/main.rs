@@ -47,7 +47,11 @@ async fn main() -> anyhow::Result<()> {
         tracing::info!("stopping: requests under way are finished");
         on_signal.cancel();
     });
-    serve(listener, AppState::new(pool.clone()), stop).await?;
+    let state = AppState {
+        retention: config.retention,
+        ..AppState::new(pool.clone())
+    };
+    serve(listener, state, stop).await?;
     pool.close().await;
     Ok(())
 }

@@ -1,10 +1,14 @@
 //! Finding, applying, holding and deciding removals.
 
-use contract::{ChangeSet, ChangeSetState, Completeness, Entity, Held, Scope, SystemId};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
+use contract::{ChangeSet, ChangeSetState, Completeness, Held, SystemId};
+use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Verdict, judge, missing};
+use super::{
+    Verdict, judge,
+    list::{COLUMNS, read},
+    missing, rows,
+};
 use crate::{
     auth::Caller,
     entity,
@@ -105,9 +109,14 @@ async fn hold(
     .bind(reason)
     .execute(&mut *connection)
     .await?;
+    let keys: Vec<String> = (spec.key.iter())
+        .map(|column| format!("s.{}::text", column.sql))
+        .collect();
     let sql = format!(
-        "insert into held_rows (change_set_id, row_id, valid_from) select $2, t.row_id, t.valid_from \
-         from {stage} s join {table} t on {matching} and t.system_id = $1",
+        "insert into held_rows (change_set_id, row_id, valid_from, row_key) \
+         select $2, t.row_id, t.valid_from, array[{keys}] from {stage} s cross join lateral \
+         (select t.row_id, t.valid_from from {table} t where t.system_id = $1 and {matching} offset 0) t",
+        keys = keys.join(", "),
         stage = names.stage,
         table = spec.table,
         matching = names.key_match,
@@ -120,58 +129,20 @@ async fn hold(
     Ok(())
 }
 
-fn read(row: &PgRow) -> Result<ChangeSet, ApiError> {
-    let text = |name: &str| row.try_get::<String, _>(name);
-    Ok(ChangeSet {
-        change_set_id: row.try_get("change_set_id")?,
-        sync_id: row.try_get("sync_id")?,
-        system_id: row.try_get("system_id")?,
-        entity: text("entity")?
-            .parse::<Entity>()
-            .map_err(ApiError::internal)?,
-        scope: row.try_get::<Json<Scope>, _>("scope")?.0,
-        would_delete: row.try_get::<i64, _>("would_delete")? as u64,
-        of: row.try_get::<i64, _>("of_rows")? as u64,
-        reason: text("reason")?,
-        state: match text("state")?.as_str() {
-            "held" => ChangeSetState::Held,
-            "approved" => ChangeSetState::Approved,
-            "rejected" => ChangeSetState::Rejected,
-            _ => ChangeSetState::Expired,
-        },
-        created_at: row.try_get("created_at")?,
-        decided_at: row.try_get("decided_at")?,
-        decided_by: row.try_get("decided_by")?,
-        decision_reason: row.try_get("decision_reason")?,
-    })
-}
-
-/// The change sets of a workspace, newest first.
-pub async fn list(pool: &PgPool, workspace_id: i32) -> Result<Vec<ChangeSet>, ApiError> {
-    let rows = sqlx::query(
-        "select change_set_id, sync_id, system_id, entity, scope, would_delete, of_rows, reason, state, created_at, decided_at, \
-         decided_by, decision_reason from held_change_sets where workspace_id = $1 order by created_at desc, change_set_id limit 1000",
-    )
-    .bind(workspace_id)
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(read).collect()
-}
-
 /// A change set, locked for a decision.
 pub async fn lock(
     connection: &mut PgConnection,
     workspace_id: i32,
     id: Uuid,
 ) -> Result<Option<ChangeSet>, ApiError> {
-    let row = sqlx::query(
-        "select change_set_id, sync_id, system_id, entity, scope, would_delete, of_rows, reason, state, created_at, decided_at, \
-         decided_by, decision_reason from held_change_sets where change_set_id = $1 and workspace_id = $2 for update",
-    )
-    .bind(id)
-    .bind(workspace_id)
-    .fetch_optional(connection)
-    .await?;
+    let sql = format!(
+        "select {COLUMNS} from held_change_sets c where c.change_set_id = $1 and c.workspace_id = $2 for update"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(id)
+        .bind(workspace_id)
+        .fetch_optional(connection)
+        .await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -189,11 +160,12 @@ pub async fn apply(connection: &mut PgConnection, change_set: &ChangeSet) -> Res
         .join(", ");
     let sql = format!(
         "insert into {stage} (ord, {list}, version) select row_number() over (order by {keys}), {keys}, t.valid_from \
-         from {table} t join held_rows h on h.row_id = t.row_id and h.valid_from = t.valid_from \
-         where h.change_set_id = $2 and t.system_id = $1 and t.deleted_at is null",
+         from held_rows h cross join lateral \
+         (select t.* from {table} t where t.system_id = $1 and {as_held} offset 0) t where h.change_set_id = $2",
         stage = names.stage,
         list = names.key_list,
         table = spec.table,
+        as_held = rows::as_held(spec),
     );
     sqlx::query(AssertSqlSafe(sql))
         .bind(change_set.system_id)
@@ -223,17 +195,12 @@ pub async fn decide(
     decided_by: &str,
     reason: &str,
 ) -> Result<(), ApiError> {
-    let state = if state == ChangeSetState::Approved {
-        "approved"
-    } else {
-        "rejected"
-    };
     sqlx::query(
         "update held_change_sets set state = $2, decided_at = now(), decided_by = $3, decision_reason = $4 \
          where change_set_id = $1",
     )
     .bind(id)
-    .bind(state)
+    .bind(state.wire_name())
     .bind(decided_by)
     .bind(reason)
     .execute(connection)

@@ -6,8 +6,10 @@
 
 mod guard;
 mod held;
+mod list;
 mod missing;
 mod routes;
+mod rows;
 
 pub use guard::{Extent, QuestionChange, Verdict, judge};
 pub use held::{Removal, conclude};

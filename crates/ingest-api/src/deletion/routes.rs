@@ -5,12 +5,14 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
-use contract::{ChangeSet, ChangeSetState, Decision, Permission};
-use serde::Serialize;
+use contract::{
+    ChangeSet, ChangeSetPage, ChangeSetState, Decision, Entity, HeldRowPage, Permission, SystemId,
+};
+use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::held;
+use super::{held, list, list::not_found, rows};
 use crate::{
     app::AppState,
     audit,
@@ -18,29 +20,97 @@ use crate::{
     body::SmallBody,
     durable::{durable, retrying},
     error::ApiError,
-    params::InPath,
+    params::{InPath, InQuery},
 };
+
+/// Items on a page when nobody says otherwise, and most of them.
+const USUAL_PAGE: u32 = 100;
+const MAX_PAGE: u32 = 1000;
 
 /// The routes about held removals.
 pub fn routes() -> Router<AppState> {
     Router::new()
-        .route("/api/ingest/held", get(list))
+        .route("/api/ingest/held", get(find))
+        .route("/api/ingest/held/{id}", get(show))
+        .route("/api/ingest/held/{id}/rows", get(show_rows))
         .route("/api/ingest/held/{id}/approve", post(approve))
         .route("/api/ingest/held/{id}/reject", post(reject))
 }
 
-#[derive(Serialize)]
-struct ChangeSets {
-    items: Vec<ChangeSet>,
-}
-
-async fn list(State(state): State<AppState>, caller: Caller) -> Result<Json<ChangeSets>, ApiError> {
+fn may_look(caller: &Caller) -> Result<(), ApiError> {
     if caller.require(Permission::Admin).is_err() {
         caller.require(Permission::Read)?;
     }
-    let mut items = held::list(&state.pool, caller.workspace_id).await?;
-    items.retain(|change_set| caller.may_touch(change_set.system_id));
-    Ok(Json(ChangeSets { items }))
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FindQuery {
+    state: Option<ChangeSetState>,
+    system_id: Option<SystemId>,
+    entity: Option<Entity>,
+    after: Option<Uuid>,
+    limit: Option<u32>,
+}
+
+async fn find(
+    State(state): State<AppState>,
+    caller: Caller,
+    query: InQuery<FindQuery>,
+) -> Result<Json<ChangeSetPage>, ApiError> {
+    may_look(&caller)?;
+    let query = query.read()?;
+    let wanted = list::Wanted {
+        state: query.state,
+        system_id: query.system_id,
+        entity: query.entity,
+        after: query.after,
+        limit: query.limit.unwrap_or(USUAL_PAGE).clamp(1, MAX_PAGE),
+    };
+    Ok(Json(list::page(&state.pool, &caller, &wanted).await?))
+}
+
+async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    InPath(id): InPath<Uuid>,
+) -> Result<Json<ChangeSet>, ApiError> {
+    may_look(&caller)?;
+    let mut change_set = list::one(&state.pool, &caller, id).await?;
+    if change_set.state == ChangeSetState::Held {
+        change_set.would_delete_now = Some(rows::count_now(&state.pool, &change_set).await?);
+    }
+    Ok(Json(change_set))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RowsQuery {
+    after: Option<i64>,
+    limit: Option<u32>,
+}
+
+async fn show_rows(
+    State(state): State<AppState>,
+    caller: Caller,
+    InPath(id): InPath<Uuid>,
+    query: InQuery<RowsQuery>,
+) -> Result<Json<HeldRowPage>, ApiError> {
+    may_look(&caller)?;
+    let query = query.read()?;
+    let change_set = list::one(&state.pool, &caller, id).await?;
+    if let Some(purged_at) = change_set.rows_purged_at {
+        // An empty list would say that there was nothing.
+        return Err(ApiError::NotFound(format!(
+            "the list of the change set's rows was dropped by retention at {purged_at}; the rows that it removed are in the history"
+        )));
+    }
+    let limit = query.limit.unwrap_or(USUAL_PAGE).clamp(1, MAX_PAGE);
+    let after = query.after.unwrap_or(0);
+    Ok(Json(
+        rows::page(&state.pool, &change_set, after, limit).await?,
+    ))
 }
 
 async fn approve(
@@ -77,6 +147,12 @@ async fn decide(
             "a decision needs a reason of 3 to 1,000 characters",
         ));
     }
+    if wanted == ChangeSetState::Rejected && decision.would_delete.is_some() {
+        return Err(ApiError::bad_field(
+            "wouldDelete",
+            "a rejection removes nothing, so it expects no number",
+        ));
+    }
     durable(async move {
         let decided = retrying(|| decide_once(&state, &caller, id, &decision, wanted)).await?;
         if wanted == ChangeSetState::Approved {
@@ -87,6 +163,21 @@ async fn decide(
     .await
 }
 
+fn require_waiting(change_set: &ChangeSet) -> Result<(), ApiError> {
+    let what = match change_set.state {
+        ChangeSetState::Held => return Ok(()),
+        ChangeSetState::Approved => "was approved before",
+        ChangeSetState::Rejected => "was rejected before",
+        ChangeSetState::Expired => {
+            "is void: a newer full load of the scope was committed, and its own findings hold"
+        }
+    };
+    Err(ApiError::Conflict {
+        detail: format!("the change set {what}"),
+        sync_id: None,
+    })
+}
+
 async fn decide_once(
     state: &AppState,
     caller: &Caller,
@@ -94,7 +185,6 @@ async fn decide_once(
     decision: &Decision,
     wanted: ChangeSetState,
 ) -> Result<ChangeSet, ApiError> {
-    let not_found = || ApiError::NotFound("there is no such change set".into());
     let mut transaction = state.pool.begin().await?;
     let change_set = held::lock(&mut transaction, caller.workspace_id, id)
         .await?
@@ -102,16 +192,22 @@ async fn decide_once(
     if !caller.may_touch(change_set.system_id) {
         return Err(not_found());
     }
-    if change_set.state != ChangeSetState::Held {
-        return Err(ApiError::Conflict {
-            detail: "the change set was decided before, or a newer load made it void".into(),
-            sync_id: None,
-        });
-    }
+    require_waiting(&change_set)?;
     let removed = match wanted {
         ChangeSetState::Approved => held::apply(&mut transaction, &change_set).await?,
         _ => 0,
     };
+    if let Some(expected) = decision.would_delete
+        && removed != expected
+    {
+        // Leaving here takes the removals back.
+        return Err(ApiError::Conflict {
+            detail: format!(
+                "{removed} rows would be removed now, not {expected}; look at the change set again"
+            ),
+            sync_id: None,
+        });
+    }
     held::decide(
         &mut transaction,
         id,

@@ -6,17 +6,20 @@
 
 mod batch;
 mod commit;
+mod expiry;
 mod open;
+mod outcome;
 mod quarantine;
 mod routes;
 mod store;
 
 pub use batch::{Arrived, Place, apply_batch, decode_for, put_batch, touch};
 pub use commit::{close, commit, conclude};
+pub use expiry::expire_abandoned;
 pub use open::{check, open, scope_is_busy};
+pub use outcome::keep_outcome;
 pub use quarantine::store as quarantine;
 pub use routes::routes;
 pub use store::{
-    Form, Session, expire_abandoned, insert as insert_session, load as load_session,
-    mark_incomplete, scope_key,
+    Form, Session, insert as insert_session, load as load_session, mark_incomplete, scope_key,
 };

@@ -15,11 +15,7 @@ use contract::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    Form, batch,
-    commit::{batch_totals, commit, count_batches},
-    open, quarantine, store,
-};
+use super::{Form, batch, commit::commit, open, outcome::outcome, quarantine, store};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -141,8 +137,7 @@ async fn abort(
             store::give_up(&mut transaction, sync_id, SessionState::Aborted).await?;
         }
         let session = store::load(&mut transaction, &caller, sync_id, is_admin).await?;
-        let totals = batch_totals(&mut transaction, &session).await?;
-        let batches = count_batches(&mut transaction, sync_id).await?;
+        let (batches, totals) = outcome(&mut transaction, &session).await?;
         transaction.commit().await?;
         Ok(session.status(batches, totals))
     })
@@ -158,12 +153,7 @@ async fn show(
     let is_admin = caller.require(Permission::Admin).is_ok();
     let mut connection = state.pool.acquire().await?;
     let session = store::load(&mut connection, &caller, sync_id, is_admin).await?;
-    let totals = if session.state == SessionState::Committed {
-        session.totals.clone()
-    } else {
-        batch_totals(&mut connection, &session).await?
-    };
-    let batches = count_batches(&mut connection, sync_id).await?;
+    let (batches, totals) = outcome(&mut connection, &session).await?;
     Ok(Json(session.status(batches, totals)))
 }
 

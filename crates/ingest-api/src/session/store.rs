@@ -1,6 +1,6 @@
 //! Sessions in the database.
 
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use contract::{
@@ -8,7 +8,6 @@ use contract::{
     session::{OpenSession, SessionState, SessionStatus},
 };
 use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -63,8 +62,10 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
     /// Refused records whose row could not be told.
     pub unidentified: i64,
-    /// The answer of the commit.
+    /// The answer of the commit, or what the batches did once retention took them.
     pub totals: IngestAnswer,
+    /// How many batches there were, once retention took them.
+    pub kept_batches: Option<i64>,
 }
 
 impl Session {
@@ -210,17 +211,10 @@ pub async fn load(
     sync_id: Uuid,
     for_admin: bool,
 ) -> Result<Session, ApiError> {
-    let row = sqlx::query(
-        "select sync_id, system_id, entity, form, sync_mode, scope, source_filter, run_id, key_id, id_generation, id_prefix, state, \
-         opened_at, read_since, expires_at, expires_at <= now() as is_overdue, unidentified, totals \
-         from sync_sessions where sync_id = $1 and workspace_id = $2",
-    )
-    .bind(sync_id)
-    .bind(caller.workspace_id)
-    .fetch_optional(connection)
-    .await?;
     let not_found = || ApiError::NotFound(format!("there is no session {sync_id} of this key"));
-    let session = read(&row.ok_or_else(not_found)?).map_err(ApiError::internal)?;
+    let session = find(connection, sync_id, Some(caller.workspace_id))
+        .await?
+        .ok_or_else(not_found)?;
     if (session.key_id == caller.key.key_id || for_admin)
         && caller.may_touch(session.wanted.system_id)
     {
@@ -228,6 +222,27 @@ pub async fn load(
     } else {
         Err(not_found())
     }
+}
+
+/// A load by its id, of a workspace or of any.
+pub async fn find(
+    connection: &mut PgConnection,
+    sync_id: Uuid,
+    workspace_id: Option<i32>,
+) -> Result<Option<Session>, ApiError> {
+    let row = sqlx::query(
+        "select sync_id, system_id, entity, form, sync_mode, scope, source_filter, run_id, key_id, id_generation, id_prefix, state, \
+         opened_at, read_since, expires_at, expires_at <= now() as is_overdue, unidentified, totals, batches \
+         from sync_sessions where sync_id = $1 and ($2::integer is null or workspace_id = $2)",
+    )
+    .bind(sync_id)
+    .bind(workspace_id)
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref()
+        .map(read)
+        .transpose()
+        .map_err(ApiError::internal)
 }
 
 fn read(row: &PgRow) -> Result<Session, Box<dyn std::error::Error + Send + Sync>> {
@@ -269,6 +284,7 @@ fn read(row: &PgRow) -> Result<Session, Box<dyn std::error::Error + Send + Sync>
         expires_at: row.try_get("expires_at")?,
         unidentified: row.try_get("unidentified")?,
         totals: row.try_get::<Json<IngestAnswer>, _>("totals")?.0,
+        kept_batches: row.try_get("batches")?,
     })
 }
 
@@ -349,53 +365,4 @@ pub async fn forget_seen(connection: &mut PgConnection, sync_id: Uuid) -> Result
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// Expires sessions that no batch came to for a day, and answers kept for retries, until told to stop.
-pub async fn expire_abandoned(pool: PgPool, stop: CancellationToken) {
-    loop {
-        if let Err(error) = expire_once(&pool).await {
-            tracing::warn!(%error, "abandoned sessions could not be expired; trying again later");
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(60)) => {}
-        }
-    }
-}
-
-async fn expire_once(pool: &PgPool) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from idempotent_answers where created_at < now() - interval '24 hours'")
-        .execute(pool)
-        .await?;
-    let overdue: Vec<Uuid> = sqlx::query_scalar(
-        "select sync_id from sync_sessions where state = 'open' and expires_at <= now() limit 1000",
-    )
-    .fetch_all(pool)
-    .await?;
-    for sync_id in overdue {
-        if let Err(error) = expire_one(pool, sync_id).await {
-            tracing::warn!(%sync_id, %error, "an abandoned session could not be expired; trying again later");
-        }
-    }
-    Ok(())
-}
-
-async fn expire_one(pool: &PgPool, sync_id: Uuid) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    // Somebody who holds it is about to end it, or to move its expiry.
-    if !try_hold_alone(&mut transaction, sync_id).await? {
-        return Ok(());
-    }
-    let is_overdue: bool = sqlx::query_scalar(
-        "select state = 'open' and expires_at <= now() from sync_sessions where sync_id = $1",
-    )
-    .bind(sync_id)
-    .fetch_one(&mut *transaction)
-    .await?;
-    if is_overdue {
-        give_up(&mut transaction, sync_id, SessionState::Expired).await?;
-        tracing::info!(%sync_id, "an abandoned session expired; nothing was removed");
-    }
-    transaction.commit().await
 }

@@ -287,3 +287,118 @@ async fn incomplete_parents_do_not_make_an_incomplete_load_complete() {
     );
     assert_eq!(live(&app).await, 40);
 }
+
+#[tokio::test]
+async fn in_a_small_scope_ten_rows_may_go_and_eleven_are_held() {
+    let app = TestApp::start().await;
+    full(&app, people(0..12, "Ada"), json!({})).await;
+    assert_eq!(
+        full(&app, people(3..12, "Ada"), json!({})).await["deleted"],
+        3
+    );
+    full(&app, people(0..12, "Ada"), json!({})).await;
+    let answer = full(&app, people(11..12, "Ada"), json!({})).await;
+    assert_eq!(
+        (&answer["deleted"], &answer["held"]["wouldDelete"]),
+        (&json!(0), &json!(11))
+    );
+    assert_eq!(live(&app).await, 12);
+}
+
+#[tokio::test]
+async fn a_filter_that_leaves_a_third_out_of_the_question_removes_nothing_unasked() {
+    let app = TestApp::start().await;
+    let load = async |range: std::ops::Range<u32>, filter: &str| {
+        let body = json!({"systemId": app.system_id, "entity": "principals", "syncMode": "full", "sourceFilter": filter});
+        let opened = app.post("/api/ingest/sessions", &body).await.expect(201);
+        let path = format!(
+            "/api/ingest/sessions/{}",
+            opened["syncId"].as_str().expect("an id")
+        );
+        app.put(
+            &format!("{path}/batches/0"),
+            &json!({"records": people(range, "Ada")}),
+        )
+        .await
+        .expect(200);
+        app.post(
+            &format!("{path}/commit"),
+            &json!({"batches": 1, "complete": true}),
+        )
+        .await
+        .expect(200)
+    };
+    load(0..100, "department=all").await;
+    let answer = load(0..70, "department=Payroll").await;
+    assert_eq!(
+        (&answer["deleted"], &answer["held"]["wouldDelete"]),
+        (&json!(0), &json!(30))
+    );
+    assert_eq!(
+        answer["held"]["reason"], "source_filter_changed",
+        "not that they were deleted at the source"
+    );
+    assert_eq!(live(&app).await, 100);
+    // The old question again: nobody is missing, and nothing is left to decide.
+    let answer = load(0..100, "department=all").await;
+    assert_eq!((&answer["deleted"], answer.get("held")), (&json!(0), None));
+    assert_eq!(live(&app).await, 100);
+    let waiting = app.get("/api/ingest/held?state=held").await.expect(200);
+    assert_eq!(waiting, json!({"items": []}));
+}
+
+#[tokio::test]
+async fn incomplete_parents_that_nobody_knows_protect_nothing_and_hide_nothing() {
+    let app = TestApp::start().await;
+    let load = async |records: Vec<Value>, incomplete: Value| {
+        let more = json!({"syncMode": "full", "incompleteParents": incomplete});
+        app.ingest("resource-assignments", json!(records), more)
+            .await
+            .expect(201)
+    };
+    let both = |first: u32| [members(1, first..120), members(2, 100..120)].concat();
+    load(both(100), json!([])).await;
+    // Parent 3 has no row at all: a group that could not be read in its very first load.
+    let answer = load(both(101), json!([id(3), id(3)])).await;
+    assert_eq!(answer["deleted"], 1);
+    let answer = load(members(1, 102..120), json!([id(3), id(2)])).await;
+    assert_eq!(answer["deleted"], 1, "group 2 could not be read");
+    assert_eq!(live(&app).await, 38);
+    // Parents that all could not be read: nothing is missing.
+    let answer = load(Vec::new(), json!([id(1), id(2), id(3)])).await;
+    assert_eq!((&answer["deleted"], answer.get("held")), (&json!(0), None));
+    assert_eq!(live(&app).await, 38);
+    let nonsense = json!({"syncMode": "full", "incompleteParents": ["group 1"]});
+    app.ingest("resource-assignments", json!([]), nonsense)
+        .await
+        .expect(400);
+}
+
+#[tokio::test]
+async fn a_row_that_comes_back_is_the_same_row_and_history_shows_both_lives() {
+    let app = TestApp::start().await;
+    full(&app, people(0..20, "Ada"), json!({})).await;
+    let row = "select row_id from principals order by id limit 1";
+    let before = app.count(row).await;
+    full(&app, people(1..20, "Ada"), json!({})).await;
+    assert_eq!(live(&app).await, 19);
+    let answer = full(&app, people(0..20, "Ada"), json!({})).await;
+    assert_eq!(
+        (&answer["inserted"], &answer["updated"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(live(&app).await, 20);
+    assert_eq!(app.count(row).await, before);
+    let lives: Vec<(String, bool, bool)> = sqlx::query_as(
+        "select h.operation, h.valid_from < h.valid_to, h.valid_to <= p.valid_from from history h \
+         join principals p using (system_id, row_id)",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .expect("history");
+    assert_eq!(
+        lives,
+        [("delete".to_owned(), true, true)],
+        "one life that ended, and the one since"
+    );
+}
