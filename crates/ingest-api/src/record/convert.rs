@@ -85,7 +85,8 @@ fn missing(spec: &EntitySpec, column: &Column) -> String {
     }
 }
 
-fn default_of(column: &Column) -> Result<Value, Misfit> {
+/// The value of a column that a record says nothing about.
+pub(super) fn default_of(column: &Column) -> Result<Value, Misfit> {
     match column.default {
         None => Ok(Value::Null),
         Some(text) => scalar(column, &Json::String(text.to_owned())),
@@ -218,13 +219,18 @@ fn target_space(space: IdSpace, record: &Object) -> Result<IdSpace, Misfit> {
             ));
         }
     };
-    Ok(match (space, word) {
+    Ok(space_by_word(space, word))
+}
+
+/// The space that a reference points into, by the word that decides about it.
+pub(super) fn space_by_word(space: IdSpace, word: Option<&str>) -> IdSpace {
+    match (space, word) {
         (IdSpace::Members, Some("Principal")) => IdSpace::Principals,
         (IdSpace::Members, Some("Resource")) | (IdSpace::Holders, Some("Group")) => {
             IdSpace::Resources
         }
         (space, _) => space,
-    })
+    }
 }
 
 fn scalar(column: &Column, value: &Json) -> Result<Value, Misfit> {
@@ -265,7 +271,7 @@ fn scalar(column: &Column, value: &Json) -> Result<Value, Misfit> {
 
 /// RFC 3339 with 0 to 9 fractional digits, cut to microseconds. Year 1 reads as absent; the end of year 9999 means
 /// "never" and is absent too.
-fn instant(text: &str) -> Result<Value, &'static str> {
+pub(super) fn instant(text: &str) -> Result<Value, &'static str> {
     let parsed = DateTime::parse_from_rfc3339(text).map_err(
         |_| "the value is not an RFC 3339 date and time with a zone, such as 2026-01-31T08:00:00Z",
     )?;

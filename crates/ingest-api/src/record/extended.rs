@@ -9,9 +9,9 @@ use super::{
 };
 
 /// Largest `extendedAttributes`, in bytes of JSON.
-const MAX_EXTENDED_BYTES: usize = 64 * 1024;
+pub(super) const MAX_EXTENDED_BYTES: usize = 64 * 1024;
 /// Deepest nesting of `extendedAttributes`, the object itself counted.
-const MAX_EXTENDED_DEPTH: usize = 16;
+pub(super) const MAX_EXTENDED_DEPTH: usize = 16;
 
 /// Unknown fields join `extendedAttributes`, whose own entries win.
 pub fn extended_attributes(mode: SyncMode, mut record: Object) -> Result<Object, Misfit> {

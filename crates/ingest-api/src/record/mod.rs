@@ -2,10 +2,15 @@
 //!
 //! Raw record text enters, [`Row`]s and refusals leave. A refusal names the record, the field and the reason; where the
 //! refused record's key can still be told, the row that it stands for is known to exist and must not be removed.
+//!
+//! There are two ways from text to row, which the [`Decoder`] puts together. The careful one parses strictly, validates
+//! against the contract's schema and converts; it decides about everything. The fast one knows only what clean records
+//! look like, makes the same rows of them, and leaves all others to the careful one.
 
 mod convert;
 mod decoder;
 mod extended;
+mod fast;
 mod ids;
 mod key;
 mod rows;

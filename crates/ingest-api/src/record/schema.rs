@@ -1,15 +1,19 @@
 //! The contract's JSON Schemas, compiled once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use contract::{Entity, SyncMode};
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
 
+use super::fast::{EntityPlan, RecordRules};
+use crate::entity;
+
 /// Validators for every entity. A delta record may lack required fields: the row may have them already.
 pub struct Schemas {
     full: HashMap<Entity, Validator>,
     delta: HashMap<Entity, Validator>,
+    plans: HashMap<Entity, Arc<EntityPlan>>,
 }
 
 /// The first thing about a record that its schema does not allow.
@@ -47,7 +51,20 @@ impl Schemas {
         Self {
             full: compile(true),
             delta: compile(false),
+            plans: entity::ALL
+                .into_iter()
+                .filter_map(|spec| {
+                    let rules =
+                        RecordRules::derive(&contract::record_schema(spec.entity).to_value())?;
+                    Some((spec.entity, Arc::new(EntityPlan::new(spec, &rules)?)))
+                })
+                .collect(),
         }
+    }
+
+    /// What the fast path knows of an entity's records, if it can read them.
+    pub(super) fn plan(&self, entity: Entity) -> Option<&Arc<EntityPlan>> {
+        self.plans.get(&entity)
     }
 
     /// Checks a record.

@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 18;
 /// Longest string in a record, in bytes.
 const MAX_STRING: usize = 1024 * 1024;
 /// Numbers beyond this that are not 64-bit integers would be rounded; a source can send them as text.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+pub(super) const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Why a record is not acceptable JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
