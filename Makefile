@@ -31,6 +31,10 @@ test: deps ## What CI runs: format, lints, dependency rules, all tests
 test-full: deps ## The same with many more generated cases per property (CASES=)
 	PROPTEST_CASES=$(or $(CASES),4096) scripts/test.sh
 
+.PHONY: soak
+soak: deps ## Random loads against the model while the server and PostgreSQL are killed, for so many MINUTES (30)
+	CADASTRE_SOAK_MINUTES=$(or $(MINUTES),30) cargo test --locked -p ingest-api --test it -- --nocapture whatever_is_killed_meanwhile
+
 # What the benchmarks of the ingest engine pass on: PRINCIPALS=, ASSIGNMENTS=; ARGS= for anything else (ARGS=--help).
 BENCH_LOAD = cargo bench --locked -p ingest-api --bench load --
 

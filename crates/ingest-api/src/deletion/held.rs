@@ -109,13 +109,15 @@ async fn hold(
     .bind(reason)
     .execute(&mut *connection)
     .await?;
+    // As the version that was found to be missing: a row that moved on meanwhile is not what the person decides about.
     let keys: Vec<String> = (spec.key.iter())
         .map(|column| format!("s.{}::text", column.sql))
         .collect();
     let sql = format!(
         "insert into held_rows (change_set_id, row_id, valid_from, row_key) \
          select $2, t.row_id, t.valid_from, array[{keys}] from {stage} s cross join lateral \
-         (select t.row_id, t.valid_from from {table} t where t.system_id = $1 and {matching} offset 0) t",
+         (select t.row_id, t.valid_from from {table} t where t.system_id = $1 and {matching} \
+         and t.valid_from = s.version offset 0) t",
         keys = keys.join(", "),
         stage = names.stage,
         table = spec.table,

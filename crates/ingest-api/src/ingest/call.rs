@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{envelope::Envelope, idempotency::Idempotency};
+use super::{arrival::ArrivedAt, envelope::Envelope, idempotency::Idempotency};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -27,25 +27,19 @@ pub async fn store(
     entity: Entity,
     envelope: &Envelope,
     idempotency: Option<&Idempotency>,
+    arrived: ArrivedAt,
     texts: Arc<RecordTexts>,
 ) -> Result<(StatusCode, IngestAnswer), ApiError> {
-    let arrived = Instant::now();
     let mut wanted = envelope.load(entity)?;
     session::check(state, caller, &mut wanted).await?;
-    let said = wanted.read_began_ms_ago.unwrap_or(0);
     retrying(|| {
-        // However late a transaction begins, the source was read before the call arrived.
-        let ago = said + arrived.elapsed().as_millis() as u64;
-        let wanted = OpenSession {
-            read_began_ms_ago: Some(ago),
-            ..wanted.clone()
-        };
         store_once(
             state,
             caller,
             envelope,
-            wanted,
+            wanted.clone(),
             idempotency,
+            arrived,
             Arc::clone(&texts),
         )
     })
@@ -56,8 +50,9 @@ async fn store_once(
     state: &AppState,
     caller: &Caller,
     envelope: &Envelope,
-    wanted: OpenSession,
+    mut wanted: OpenSession,
     idempotency: Option<&Idempotency>,
+    arrived: ArrivedAt,
     texts: Arc<RecordTexts>,
 ) -> Result<(StatusCode, IngestAnswer), ApiError> {
     let started = Instant::now();
@@ -65,6 +60,9 @@ async fn store_once(
     // Before the transaction: it holds locks.
     let decoded = session::decode_for(state, &wanted, texts).await?;
     let mut transaction = state.pool.begin().await?;
+    // After the transaction began, whose moment it is counted from: however late that is, the source was read before
+    // the call arrived.
+    wanted.read_began_ms_ago = Some(arrived.read_began_ms_ago(envelope));
     if let Some(idempotency) = idempotency
         && let Some(earlier) = idempotency.earlier(&mut transaction, caller).await?
     {

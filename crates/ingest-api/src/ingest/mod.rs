@@ -1,5 +1,6 @@
 //! `POST /api/ingest/{entity}`: records in a single call, or in the chunked form of older callers.
 
+mod arrival;
 mod call;
 mod chunked;
 mod envelope;

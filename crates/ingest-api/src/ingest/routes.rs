@@ -10,7 +10,9 @@ use axum::{
 };
 use contract::{Entity, IngestAnswer, Permission};
 
-use super::{call, chunked, envelope::Envelope, idempotency::Idempotency, systems};
+use super::{
+    arrival::ArrivedAt, call, chunked, envelope::Envelope, idempotency::Idempotency, systems,
+};
 use crate::{app::AppState, auth::Caller, body::RecordBody, durable::durable, error::ApiError};
 
 /// One route per entity.
@@ -29,15 +31,18 @@ pub fn routes() -> Router<AppState> {
 
 fn endpoint(entity: Entity) -> MethodRouter<AppState> {
     post(
-        move |State(state): State<AppState>,
+        // The arrival first: the others wait for the database and for the body.
+        move |arrived: ArrivedAt,
+              State(state): State<AppState>,
               caller: Caller,
               headers: HeaderMap,
-              body: RecordBody| { handle(entity, state, caller, headers, body) },
+              body: RecordBody| { handle(entity, arrived, state, caller, headers, body) },
     )
 }
 
 async fn handle(
     entity: Entity,
+    arrived: ArrivedAt,
     state: AppState,
     caller: Caller,
     headers: HeaderMap,
@@ -47,12 +52,13 @@ async fn handle(
     durable(async move {
         let _room = state.ingest_room().await?;
         let body_hash = body.hash();
-        let (envelope, texts) = tokio::task::spawn_blocking(move || body.split::<Envelope>())
+        let (mut envelope, texts) = tokio::task::spawn_blocking(move || body.split::<Envelope>())
             .await
             .map_err(ApiError::internal)??;
         let (status, answer) = match (entity, envelope.sync_session) {
             (Entity::Systems, _) => systems::store(&state, &caller, &envelope, &texts).await?,
             (_, Some(step)) => {
+                envelope.read_began_ms_ago = Some(arrived.read_began_ms_ago(&envelope));
                 chunked::step(
                     &state,
                     &caller,
@@ -78,6 +84,7 @@ async fn handle(
                     entity,
                     &envelope,
                     idempotency.as_ref(),
+                    arrived,
                     Arc::new(texts),
                 )
                 .await?

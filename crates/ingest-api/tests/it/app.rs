@@ -12,7 +12,7 @@ use ingest_api::{
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub struct TestApp {
     http: reqwest::Client,
     stop: CancellationToken,
     _server: JoinHandle<()>,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Drop for TestApp {
@@ -54,14 +54,24 @@ impl Answer {
 
 impl TestApp {
     pub async fn start() -> Self {
+        Self::with_connections(12).await
+    }
+
+    /// With at most so many connections to the database, the test's own use of `pool` included.
+    pub async fn with_connections(max_connections: u32) -> Self {
+        Self::over(max_connections, async |url| url.to_owned()).await
+    }
+
+    /// With a way to the database of the test's making: from its address to the one that the server is given.
+    pub async fn over(max_connections: u32, way: impl AsyncFnOnce(&str) -> String) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let database = copy_of("register", async |url| {
             migrate(&url.to_owned().into()).await.expect("migrates");
         })
         .await;
         let settings = DatabaseSettings {
-            url: database.url().to_owned().into(),
-            max_connections: 12,
+            url: way(database.url()).await.into(),
+            max_connections,
             allow_not_durable: true,
         };
         let pool = connect(&settings).await.expect("connects");
@@ -78,7 +88,7 @@ impl TestApp {
             http: reqwest::Client::new(),
             stop,
             _server: server,
-            _database: database,
+            database,
             pool,
         };
         app.key = app.new_key(&Permission::ALL, None).await;
@@ -108,6 +118,13 @@ impl TestApp {
         let body = json!({"records": [{"systemType": "Test", "displayName": name}]});
         let answer = self.post("/api/ingest/systems", &body).await.expect(201);
         answer["systemIds"][0].as_i64().expect("a number") as SystemId
+    }
+
+    /// A connection beside the server's.
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect(self.database.url())
+            .await
+            .expect("connects")
     }
 
     /// Where the server listens, without a path.

@@ -1,17 +1,26 @@
 //! The server's promises, through its real HTTP edge against a real PostgreSQL.
 
 mod app;
+mod client;
+mod size;
+mod slow_line;
 
 mod access_control;
 mod bad_input;
 mod chunked_form;
+mod disconnects;
 mod expiry;
 mod generated_ids;
 mod guarded_removal;
 mod held_sets;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod identity_atlas_example;
-mod merge_model;
+mod model;
+mod newer_knowledge;
+mod overload;
 mod races;
+mod repetition;
 mod retention;
 mod retention_model;
 mod retention_of_loads;

@@ -1,0 +1,14 @@
+//! The tests that kill things: a server process and a PostgreSQL with everything that makes data last switched on, both
+//! of which can be killed, frozen and started again while callers work.
+//!
+//! Each test starts its own pair and ends it by the process ids that it started, also when it panics.
+
+mod away;
+mod full_disk;
+mod kills;
+mod postgres;
+mod register;
+mod server;
+mod writers;
+
+pub use register::Register;

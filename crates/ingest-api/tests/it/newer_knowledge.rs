@@ -1,0 +1,179 @@
+//! What was written after a source was read is newer than what its load knows: it is not removed, whatever waited for
+//! what in between.
+
+use std::time::{Duration, Instant};
+
+use contract::Permission;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{
+    app::{TestApp, id, people},
+    client::{Call, Client},
+};
+
+async fn live(app: &TestApp) -> i64 {
+    app.count("select count(*) from principals where deleted_at is null")
+        .await
+}
+
+/// Waits until a session of the server waits for a lock.
+async fn somebody_waits(watcher: &mut PgConnection) {
+    for _ in 0..3000 {
+        let waiting: bool = sqlx::query_scalar(
+            "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())",
+        )
+        .fetch_one(&mut *watcher)
+        .await
+        .expect("an answer");
+        if waiting {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody waits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_moves_on_while_its_removal_is_being_held_is_not_removed_by_the_approval() {
+    let app = TestApp::start().await;
+    let users = json!({"syncMode": "full", "scope": {"principalType": "User"}});
+    app.ingest("principals", people(0..40, "Ada"), users.clone())
+        .await
+        .expect(201);
+    app.ingest("principals", people(0..20, "Ada"), users.clone())
+        .await
+        .expect(201);
+    // The next load finds the same rows missing, then stops where it makes this older change set void.
+    let (mut watcher, mut holder) = (app.connect().await, app.connect().await);
+    let mut holding = holder.begin().await.expect("begins");
+    sqlx::query("select from held_change_sets for update")
+        .execute(&mut *holding)
+        .await
+        .expect("locks");
+    let (held, ()) = tokio::join!(
+        app.ingest("principals", people(0..20, "Ada"), users),
+        async {
+            somebody_waits(&mut watcher).await;
+            // Number 39 turns out to be a guest.
+            let guest = json!([{"id": id(39), "principalType": "ExternalUser"}]);
+            let guests = json!({"scope": {"principalType": "ExternalUser"}});
+            let written = app.ingest("principals", guest, guests).await.expect(201);
+            assert_eq!(written["updated"], 1);
+            holding.rollback().await.expect("ends");
+        }
+    );
+    let held = held.expect(201)["held"]["changeSetId"].clone();
+    let path = format!("/api/ingest/held/{}/approve", held.as_str().expect("an id"));
+    app.post(&path, &json!({"reason": "they left"}))
+        .await
+        .expect(200);
+    assert_eq!(live(&app).await, 21, "20 users and the guest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_while_a_full_call_waited_for_a_connection_is_not_removed() {
+    let app = TestApp::with_connections(2).await;
+    app.ingest(
+        "principals",
+        people(0..40, "Ada"),
+        json!({"syncMode": "full"}),
+    )
+    .await
+    .expect(201);
+    let mut watcher = app.connect().await;
+    let mut holder = app.connect().await;
+    // The call arrives, and waits where it looks its system up.
+    let mut holding = holder.begin().await.expect("begins");
+    sqlx::query("lock table systems in access exclusive mode")
+        .execute(&mut *holding)
+        .await
+        .expect("locks");
+    let began = Instant::now();
+    let client = Client::new(app.base(), &app.key);
+    let body =
+        json!({"systemId": app.system_id, "syncMode": "full", "records": people(0..40, "Ada")});
+    let call = tokio::spawn(async move {
+        client
+            .once(&Call::post("/api/ingest/principals", &body))
+            .await
+    });
+    somebody_waits(&mut watcher).await;
+    // From there it comes to a pool whose connections are all taken.
+    let taken = app.pool.acquire().await.expect("a connection");
+    let next = app.pool.acquire();
+    let (next, ()) = tokio::join!(next, async {
+        holding.rollback().await.expect("ends");
+    });
+    let next = next.expect("the call's");
+    write_beside_the_server(&mut watcher).await;
+    // This second wait is the longer one: what is counted of the first alone would not reach back to the write.
+    tokio::time::sleep(began.elapsed() + Duration::from_millis(100)).await;
+    drop((taken, next));
+
+    let answer: Value = call.await.expect("joined").expect("an answer").expect(201);
+    assert_eq!(answer["deleted"], 0, "{answer}");
+    assert_eq!(live(&app).await, 41);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_while_the_body_of_a_full_call_was_under_way_is_not_removed() {
+    let app = TestApp::start().await;
+    app.ingest(
+        "principals",
+        people(0..40, "Ada"),
+        json!({"syncMode": "full"}),
+    )
+    .await
+    .expect(201);
+    let key = app.new_key(&[Permission::Ingest], None).await;
+    let body =
+        json!({"systemId": app.system_id, "syncMode": "full", "records": people(0..40, "Ada")})
+            .to_string();
+    let head = format!(
+        "POST /api/ingest/principals HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let address = app.base().trim_start_matches("http://");
+    let mut connection = TcpStream::connect(address).await.expect("connects");
+    connection.write_all(head.as_bytes()).await.expect("sent");
+    // The key was new: its first use says that the call is there.
+    let mut tries = 0;
+    while app
+        .count("select count(*) from api_keys where last_used_at is null")
+        .await
+        > 0
+    {
+        tries += 1;
+        assert!(tries < 3000, "the call does not arrive");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    write_beside_the_server(&mut app.connect().await).await;
+    connection.write_all(body.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    connection
+        .read_to_string(&mut answer)
+        .await
+        .expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert!(answer.contains("\"deleted\":0"), "{answer}");
+    assert_eq!(live(&app).await, 41);
+}
+
+/// Person number 40, as another load writes it.
+async fn write_beside_the_server(watcher: &mut PgConnection) {
+    sqlx::query(
+        "insert into principals (system_id, id, principal_type, display_name, content_hash, first_seen_at, valid_from, sync_id) \
+         select system_id, $1, principal_type, 'New', '\\x00', clock_timestamp(), clock_timestamp(), sync_id \
+         from principals limit 1",
+    )
+    .bind(id(40))
+    .execute(watcher)
+    .await
+    .expect("written");
+}
