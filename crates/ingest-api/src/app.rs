@@ -1,6 +1,6 @@
 //! The application: its state, its routes, its life.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc};
 
 use axum::{
     Router,
@@ -24,21 +24,19 @@ use tower_http::{
 };
 
 use crate::{
-    auth, deletion,
+    auth,
+    body::Pace,
+    config::ServerSettings,
+    deletion, edge,
     error::ApiError,
-    health, ingest, read,
+    health, ingest,
+    memory::{Memory, PATIENCE},
+    read,
     record::Schemas,
     retention::{self, Retention},
     run, session,
     view_refresh::ViewRefresher,
 };
-
-/// Bodies that are decoded and merged at the same time. More wait a moment, then are asked to come again.
-const INGEST_SLOTS: usize = 8;
-/// Bodies that are received at the same time, in memory as sent.
-const UPLOAD_SLOTS: usize = 32;
-/// How long a body waits for room.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The header that names a request.
 const REQUEST_ID: &str = "x-request-id";
@@ -50,45 +48,54 @@ pub struct AppState {
     pub pool: PgPool,
     /// The contract's schemas.
     pub schemas: Arc<Schemas>,
-    /// Room for bodies as they arrive.
-    pub upload_slots: Arc<Semaphore>,
-    /// Room for bodies that are decoded and merged.
+    /// Memory for bodies that are read, decoded and merged.
+    pub memory: Memory,
+    /// How slowly a body may come.
+    pub pace: Pace,
+    /// One permit per core, for work that keeps a core busy.
+    pub cores: Arc<Semaphore>,
+    /// Room for batches that are merged; each takes a database connection.
     pub ingest_slots: Arc<Semaphore>,
     /// Brings the views up to date, one refresh at a time.
     pub refresher: ViewRefresher,
     /// How long what is kept.
     pub retention: Retention,
+    /// How clients are served.
+    pub settings: Arc<ServerSettings>,
 }
 
 impl AppState {
-    /// State over an open pool, with the usual retention.
+    /// State over an open pool, with the usual settings and the usual retention.
     pub fn new(pool: PgPool) -> Self {
+        Self::with_settings(pool, ServerSettings::default())
+    }
+
+    /// State over an open pool.
+    pub fn with_settings(pool: PgPool, settings: ServerSettings) -> Self {
+        // Merges wait for the database most of their time, so its connections are what is scarce, not our cores. Half of
+        // them stay for keys, sessions and questions.
+        let slots = (pool.options().get_max_connections() / 2).max(1) as usize;
+        let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         Self {
             refresher: ViewRefresher::new(pool.clone()),
             pool,
             schemas: Arc::new(Schemas::compile()),
-            upload_slots: Arc::new(Semaphore::new(UPLOAD_SLOTS)),
-            ingest_slots: Arc::new(Semaphore::new(INGEST_SLOTS)),
+            memory: Memory::new(settings.ingest_memory_bytes),
+            pace: settings.pace,
+            cores: Arc::new(Semaphore::new(cores)),
+            ingest_slots: Arc::new(Semaphore::new(slots)),
+            settings: Arc::new(settings),
             retention: Retention::default(),
         }
     }
 
-    /// Room to receive a body; asks the caller to come again when there is none for a moment.
-    pub async fn upload_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        room_in(&self.upload_slots).await
-    }
-
-    /// Room to decode and merge a body; asks the caller to come again when there is none for a moment.
+    /// Room to merge a batch; asks the caller to come again when there is none for a moment.
     pub async fn ingest_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        room_in(&self.ingest_slots).await
+        tokio::time::timeout(PATIENCE, Arc::clone(&self.ingest_slots).acquire_owned())
+            .await
+            .map_err(|_| ApiError::Busy)?
+            .map_err(ApiError::internal)
     }
-}
-
-async fn room_in(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
-    tokio::time::timeout(PATIENCE, Arc::clone(slots).acquire_owned())
-        .await
-        .map_err(|_| ApiError::Busy)?
-        .map_err(ApiError::internal)
 }
 
 /// Every route.
@@ -166,16 +173,14 @@ pub async fn serve(
         stop.clone(),
     ));
     background.close();
-    let served = axum::serve(listener, router(state))
-        .with_graceful_shutdown(stop.clone().cancelled_owned())
-        .await;
-    stop.cancel();
+    let settings = Arc::clone(&state.settings);
+    edge::serve(listener, router(state), &settings, &stop).await;
     // A refresh is one transaction; what is not done in time is rolled back and done again at the next start.
-    if tokio::time::timeout(Duration::from_secs(10), background.wait())
+    if tokio::time::timeout(settings.stop_patience, background.wait())
         .await
         .is_err()
     {
         tracing::warn!("background work did not end in time");
     }
-    served
+    Ok(())
 }

@@ -1,10 +1,10 @@
 //! The server's settings: flags and environment, checked at start.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{database::DatabaseSettings, retention::Retention};
+use crate::{body::Pace, database::DatabaseSettings, retention::Retention};
 
 /// Settings of the `ingest-api` command.
 #[derive(Debug, clap::Parser)]
@@ -23,6 +23,12 @@ pub struct Config {
     /// Most database connections of this process.
     #[arg(long, env = "CADASTRE_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=200))]
     pub database_connections: u32,
+    /// Memory for all bodies that are decoded and merged at the same time, in MiB. One body alone may take more.
+    #[arg(long, env = "CADASTRE_INGEST_MEMORY_MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=65536))]
+    pub ingest_memory_mib: u32,
+    /// Most client connections; further ones wait to be accepted.
+    #[arg(long, env = "CADASTRE_MAX_CONNECTIONS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..=65536))]
+    pub max_connections: u32,
     /// Bring the schema up to date, then exit.
     #[arg(long)]
     pub migrate_only: bool,
@@ -38,6 +44,45 @@ impl Config {
             url: self.database_url.clone(),
             max_connections: self.database_connections,
             allow_not_durable: false,
+        }
+    }
+
+    /// How clients are served.
+    pub fn server(&self) -> ServerSettings {
+        ServerSettings {
+            ingest_memory_bytes: self.ingest_memory_mib as usize * 1024 * 1024,
+            max_connections: self.max_connections as usize,
+            ..ServerSettings::default()
+        }
+    }
+}
+
+/// How clients are served, and how much of the machine they may take.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Memory for all bodies that are decoded and merged at the same time. One body alone may take more.
+    pub ingest_memory_bytes: usize,
+    /// Most connections; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// Longest wait for the whole header of a request, and for the next request of a connection.
+    pub header_patience: Duration,
+    /// How slowly a body may come.
+    pub pace: Pace,
+    /// How long the rest of a refused body is still read, so that the client gets to read the answer.
+    pub linger: Duration,
+    /// How long requests under way may take when the server stops.
+    pub stop_patience: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            ingest_memory_bytes: 128 * 1024 * 1024,
+            max_connections: 1024,
+            header_patience: Duration::from_secs(10),
+            pace: Pace::default(),
+            linger: Duration::from_secs(5),
+            stop_patience: Duration::from_secs(10),
         }
     }
 }

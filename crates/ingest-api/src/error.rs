@@ -41,6 +41,9 @@ pub enum ApiError {
         /// The session that stands in the way.
         sync_id: Option<Uuid>,
     },
+    /// 408: the body came too slowly.
+    #[error("the body came too slowly")]
+    TooSlow,
     /// 413: more than is taken at once.
     #[error("{0}")]
     TooLarge(String),
@@ -94,6 +97,7 @@ impl ApiError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused | Self::RecordsRefused(_) => {
@@ -112,6 +116,7 @@ impl ApiError {
             Self::MethodNotAllowed => ("/problems/method-not-allowed", "Method not allowed"),
             Self::BadRequest { .. } => ("/problems/bad-request", "Bad request"),
             Self::Conflict { .. } => ("/problems/conflict", "Conflict"),
+            Self::TooSlow => ("/problems/too-slow", "Too slow"),
             Self::TooLarge(_) => ("/problems/too-large", "Too large"),
             Self::UnsupportedMediaType(_) => {
                 ("/problems/unsupported-media-type", "Unsupported media type")
@@ -172,6 +177,10 @@ impl IntoResponse for ApiError {
         );
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::REQUEST_TIMEOUT || status == StatusCode::PAYLOAD_TOO_LARGE {
+            // What is left of the body is not waited for.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if is_busy {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));

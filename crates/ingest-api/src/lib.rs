@@ -30,8 +30,10 @@ mod body;
 mod config;
 mod database;
 mod durable;
+mod edge;
 mod error;
 mod health;
+mod memory;
 mod params;
 mod view_refresh;
 
@@ -48,6 +50,8 @@ pub mod session;
 pub mod system;
 
 pub use app::{AppState, router, serve};
-pub use config::Config;
+pub use body::Pace;
+pub use config::{Config, ServerSettings};
 pub use database::{DatabaseError, DatabaseSettings, MIGRATIONS, connect, migrate};
 pub use error::ApiError;
+pub use memory::Memory;

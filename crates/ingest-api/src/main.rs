@@ -48,8 +48,8 @@ async fn main() -> anyhow::Result<()> {
         on_signal.cancel();
     });
     let state = AppState {
-        retention: config.retention,
-        ..AppState::new(pool.clone())
+        retention: config.retention.clone(),
+        ..AppState::with_settings(pool.clone(), config.server())
     };
     serve(listener, state, stop).await?;
     pool.close().await;

@@ -1,100 +1,150 @@
 //! The chunked form of older callers: `start`, `continue`, `end`, one after the other.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use contract::{Entity, IngestAnswer, SyncStep, session::SessionState};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::envelope::Envelope;
+use super::{arrival::ArrivedAt, envelope::Envelope};
 use crate::{
     app::AppState,
     auth::Caller,
-    body::RecordTexts,
+    body::{Received, RecordBody},
     error::ApiError,
-    session::{self, Form, Place},
+    record::{Decoded, Decoder},
+    session::{self, Form, Place, Session},
 };
 
-/// Takes one step of a chunked load.
-pub async fn step(
-    state: &AppState,
-    caller: &Caller,
-    entity: Entity,
-    step: SyncStep,
-    envelope: &Envelope,
-    body_hash: [u8; 32],
-    texts: Arc<RecordTexts>,
-) -> Result<(StatusCode, IngestAnswer), ApiError> {
-    if envelope.atomic {
+/// One step of a chunked load.
+pub struct Chunk<'a> {
+    pub state: &'a AppState,
+    pub caller: &'a Caller,
+    pub entity: Entity,
+    pub step: SyncStep,
+    /// When it arrived.
+    pub arrived: ArrivedAt,
+}
+
+impl Chunk<'_> {
+    /// Takes the step.
+    pub async fn take(
+        &self,
+        first: &Envelope,
+        body: &mut RecordBody,
+    ) -> Result<(StatusCode, IngestAnswer), ApiError> {
+        match (self.step, first.sync_id) {
+            (SyncStep::Start, None) => self.start(first, body).await,
+            (SyncStep::Start, Some(_)) => Err(ApiError::bad_field(
+                "syncId",
+                "a 'start' gets its syncId from the answer",
+            )),
+            (_, Some(sync_id)) => self.next(sync_id, first, body).await,
+            (_, None) => Err(ApiError::bad_field(
+                "syncId",
+                "'syncId' of the 'start' is missing",
+            )),
+        }
+    }
+
+    async fn start(
+        &self,
+        first: &Envelope,
+        body: &mut RecordBody,
+    ) -> Result<(StatusCode, IngestAnswer), ApiError> {
+        let (state, caller) = (self.state, self.caller);
+        let mut wanted = first.load(self.entity)?;
+        session::check(state, caller, &mut wanted).await?;
+        let received = read(body, session::decoder(state, &wanted)?).await?;
+        // Opened when the records are here: a body that turns out to be bad leaves nothing behind.
+        let mut wanted = received.envelope.load(self.entity)?;
+        wanted.read_began_ms_ago = Some(self.arrived.read_began_ms_ago(&received.envelope));
+        let opened = session::open(state, caller, Form::Chunked, wanted).await?;
+        let session = self.session(opened.sync_id).await?;
+        self.expect(&session).await?;
+        Ok((StatusCode::CREATED, self.put(&session, &received).await?))
+    }
+
+    async fn next(
+        &self,
+        sync_id: Uuid,
+        first: &Envelope,
+        body: &mut RecordBody,
+    ) -> Result<(StatusCode, IngestAnswer), ApiError> {
+        let session = self.session(sync_id).await?;
+        require_same_load(&session, self.entity, first)?;
+        if self.step == SyncStep::End && session.state == SessionState::Committed {
+            // An `end` that is repeated after a lost answer gets it again.
+            return Ok((StatusCode::OK, session.totals));
+        }
+        session.require_open()?;
+        self.expect(&session).await?;
+        let received = read(body, session::decoder(self.state, &session.wanted)?).await?;
+        require_same_load(&session, self.entity, &received.envelope)?;
+        let mut answer = self.put(&session, &received).await?;
+        if self.step == SyncStep::End {
+            let completeness = received.envelope.completeness();
+            answer = session::commit(self.state, self.caller, sync_id, None, completeness).await?;
+        }
+        Ok((StatusCode::OK, answer))
+    }
+
+    async fn session(&self, sync_id: Uuid) -> Result<Session, ApiError> {
+        let mut connection = self.state.pool.acquire().await?;
+        session::load_session(&mut connection, self.caller, sync_id, false).await
+    }
+
+    /// A chunk is on its way: until it is stored, nothing may be removed. The chunked form has no numbers that would show
+    /// at the end that one is missing, and a server that crashes cannot say so later.
+    async fn expect(&self, session: &Session) -> Result<(), ApiError> {
+        session::mark_incomplete(&self.state.pool, self.caller, session.sync_id).await?;
+        Ok(())
+    }
+
+    async fn put(
+        &self,
+        session: &Session,
+        received: &Received<Envelope, Decoded>,
+    ) -> Result<IngestAnswer, ApiError> {
+        session::put_batch(
+            self.state,
+            self.caller,
+            session,
+            Place::Next,
+            received.hash,
+            &received.records,
+        )
+        .await
+    }
+}
+
+async fn read(
+    body: &mut RecordBody,
+    decoder: Decoder,
+) -> Result<Received<Envelope, Decoded>, ApiError> {
+    let received: Received<Envelope, Decoded> = body.read(decoder).await?;
+    if received.envelope.atomic {
         return Err(ApiError::bad_field(
             "atomic",
             "a load in chunks cannot be atomic",
         ));
     }
-    if !envelope.deleted_ids.is_empty() {
+    if !received.envelope.deleted_ids.is_empty() {
         return Err(ApiError::bad_field(
             "deletedIds",
             "removals by key are sent in a single call",
         ));
     }
-    let sync_id = match (step, envelope.sync_id) {
-        (SyncStep::Start, None) => {
-            session::open(state, caller, Form::Chunked, envelope.load(entity)?)
-                .await?
-                .sync_id
-        }
-        (SyncStep::Start, Some(_)) => {
-            return Err(ApiError::bad_field(
-                "syncId",
-                "a 'start' gets its syncId from the answer",
-            ));
-        }
-        (_, Some(sync_id)) => {
-            if let Some(answer) =
-                require_same_load(state, caller, sync_id, entity, step, envelope).await?
-            {
-                return Ok((StatusCode::OK, answer));
-            }
-            sync_id
-        }
-        (_, None) => {
-            return Err(ApiError::bad_field(
-                "syncId",
-                "'syncId' of the 'start' is missing",
-            ));
-        }
-    };
-    let put = session::put_batch(state, caller, sync_id, Place::Next, body_hash, texts).await;
-    let answer = match put {
-        Ok(answer) => answer,
-        Err(error) => {
-            // The chunked form has no numbers that would show the gap at the end.
-            session::mark_incomplete(&state.pool, sync_id).await?;
-            return Err(error);
-        }
-    };
-    match step {
-        SyncStep::Start => Ok((StatusCode::CREATED, answer)),
-        SyncStep::Continue => Ok((StatusCode::OK, answer)),
-        SyncStep::End => {
-            let answer =
-                session::commit(state, caller, sync_id, None, envelope.completeness()).await?;
-            Ok((StatusCode::OK, answer))
-        }
-    }
+    Ok(received)
 }
 
-/// A session belongs to its entity, system and form. An `end` that is repeated after a lost answer gets it again.
-async fn require_same_load(
-    state: &AppState,
-    caller: &Caller,
-    sync_id: Uuid,
+/// A session belongs to its entity, system and form.
+fn require_same_load(
+    session: &Session,
     entity: Entity,
-    step: SyncStep,
     envelope: &Envelope,
-) -> Result<Option<IngestAnswer>, ApiError> {
-    let session =
-        session::load_session(&mut *state.pool.acquire().await?, caller, sync_id, false).await?;
+) -> Result<(), ApiError> {
     let is_same = session.is_chunked
         && session.wanted.entity == entity
         && envelope
@@ -104,17 +154,78 @@ async fn require_same_load(
             .scope
             .as_ref()
             .is_none_or(|scope| *scope == session.wanted.scope);
-    if !is_same {
-        return Err(ApiError::Conflict {
-            detail:
-                "the session was started for another entity, system or scope, or in the native form"
-                    .into(),
-            sync_id: Some(sync_id),
-        });
+    if is_same {
+        return Ok(());
     }
-    if step == SyncStep::End && session.state == SessionState::Committed {
-        return Ok(Some(session.totals));
+    Err(ApiError::Conflict {
+        detail:
+            "the session was started for another entity, system or scope, or in the native form"
+                .into(),
+        sync_id: Some(session.sync_id),
+    })
+}
+
+/// Which load a call that failed belonged to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// To none that was open.
+    None,
+    /// To this one.
+    Of(Uuid),
+    /// That cannot be told.
+    Unknown,
+}
+
+impl Lost {
+    /// What a call would lose whose fields are known.
+    pub const fn by(envelope: &Envelope) -> Self {
+        match (envelope.sync_session, envelope.sync_id) {
+            (_, Some(sync_id)) => Self::Of(sync_id),
+            (None | Some(SyncStep::Start), None) => Self::None,
+            (Some(_), None) => Self::Unknown,
+        }
     }
-    session.require_open()?;
-    Ok(None)
+
+    /// What a call lost of which no more than this `syncId` was read.
+    pub fn with(sync_id: Option<&Value>) -> Self {
+        sync_id
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok())
+            .map_or(Self::Unknown, Self::Of)
+    }
+}
+
+/// A call failed that may have carried a chunk. The chunked form has no numbers that would show the gap at the end, so the
+/// load that it belonged to must not remove anything.
+pub async fn lost(
+    state: &AppState,
+    caller: &Caller,
+    entity: Entity,
+    lost: Lost,
+) -> Result<(), ApiError> {
+    if let Err(error) = mark(state, caller, entity, lost).await {
+        // Why the call failed may be that the database is away for a moment.
+        tracing::warn!(%error, "a lost chunk could not be marked yet");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        mark(state, caller, entity, lost).await?;
+    }
+    Ok(())
+}
+
+async fn mark(
+    state: &AppState,
+    caller: &Caller,
+    entity: Entity,
+    lost: Lost,
+) -> Result<(), sqlx::Error> {
+    match lost {
+        Lost::None => Ok(()),
+        Lost::Of(sync_id) if session::mark_incomplete(&state.pool, caller, sync_id).await? => {
+            Ok(())
+        }
+        // An id that names no open load was meant to name one.
+        Lost::Of(_) | Lost::Unknown => {
+            session::mark_all_incomplete(&state.pool, caller, entity).await
+        }
+    }
 }

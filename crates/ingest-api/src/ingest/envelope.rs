@@ -4,9 +4,10 @@ use contract::{
     Completeness, Entity, IdGeneration, Scope, SyncMode, SyncStep, SystemId, session::OpenSession,
 };
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::error::ApiError;
+use crate::{body, error::ApiError};
 
 /// The fields of a call; see `contract::IngestRequest`. An unknown field is an error: a mistyped `scope` would make a
 /// full load speak of everything.
@@ -31,6 +32,24 @@ pub struct Envelope {
     pub incomplete_parents: Vec<Uuid>,
     pub source_filter: Option<String>,
     pub read_began_ms_ago: Option<u64>,
+}
+
+impl body::Envelope for Envelope {
+    /// Every field that a record's reading depends on must have been there: one that is absent so far may follow.
+    fn is_settled(fields: &Map<String, Value>) -> bool {
+        let is_known = |name: &str| fields.contains_key(name);
+        [
+            "systemId",
+            "syncMode",
+            "scope",
+            "idGeneration",
+            "syncSession",
+        ]
+        .into_iter()
+        .all(is_known)
+            && (fields["idGeneration"] == "native" || is_known("idPrefix"))
+            && (fields["syncSession"].is_null() || is_known("syncId"))
+    }
 }
 
 impl Envelope {

@@ -1,7 +1,5 @@
 //! The endpoint of every entity.
 
-use std::sync::Arc;
-
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
@@ -11,7 +9,11 @@ use axum::{
 use contract::{Entity, IngestAnswer, Permission};
 
 use super::{
-    arrival::ArrivedAt, call, chunked, envelope::Envelope, idempotency::Idempotency, systems,
+    arrival::ArrivedAt,
+    call::Call,
+    chunked::{self, Chunk, Lost},
+    envelope::Envelope,
+    systems,
 };
 use crate::{app::AppState, auth::Caller, body::RecordBody, durable::durable, error::ApiError};
 
@@ -31,7 +33,7 @@ pub fn routes() -> Router<AppState> {
 
 fn endpoint(entity: Entity) -> MethodRouter<AppState> {
     post(
-        // The arrival first: the others wait for the database and for the body.
+        // The arrival first: the others wait for the database.
         move |arrived: ArrivedAt,
               State(state): State<AppState>,
               caller: Caller,
@@ -46,51 +48,57 @@ async fn handle(
     state: AppState,
     caller: Caller,
     headers: HeaderMap,
-    body: RecordBody,
+    mut body: RecordBody,
 ) -> Result<(StatusCode, Json<IngestAnswer>), ApiError> {
     caller.require(Permission::Ingest)?;
     durable(async move {
-        let _room = state.ingest_room().await?;
-        let body_hash = body.hash();
-        let (mut envelope, texts) = tokio::task::spawn_blocking(move || body.split::<Envelope>())
-            .await
-            .map_err(ApiError::internal)??;
-        let (status, answer) = match (entity, envelope.sync_session) {
-            (Entity::Systems, _) => systems::store(&state, &caller, &envelope, &texts).await?,
-            (_, Some(step)) => {
-                envelope.read_began_ms_ago = Some(arrived.read_began_ms_ago(&envelope));
-                chunked::step(
-                    &state,
-                    &caller,
-                    entity,
-                    step,
-                    &envelope,
-                    body_hash,
-                    Arc::new(texts),
-                )
-                .await?
-            }
-            (_, None) if envelope.sync_id.is_some() => {
-                return Err(ApiError::bad_field(
-                    "syncId",
-                    "a syncId needs a syncSession of 'continue' or 'end'",
-                ));
-            }
-            (_, None) => {
-                let idempotency = Idempotency::of(&headers, entity, body_hash)?;
-                call::store(
-                    &state,
-                    &caller,
-                    entity,
-                    &envelope,
-                    idempotency.as_ref(),
-                    arrived,
-                    Arc::new(texts),
-                )
-                .await?
-            }
+        let first = body.envelope::<Envelope>().await;
+        let at_stake = match &first {
+            _ if entity == Entity::Systems => Lost::None,
+            Ok(first) => Lost::by(first),
+            Err(_) => Lost::with(body.seen("syncId")),
         };
+        let call = Call {
+            state: &state,
+            caller: &caller,
+            entity,
+            headers: &headers,
+            arrived,
+        };
+        let stored = match first {
+            Ok(first) => store(&call, &first, &mut body).await,
+            Err(error) => Err(error),
+        };
+        if stored.is_err() {
+            chunked::lost(&state, &caller, entity, at_stake).await?;
+        }
+        let (status, answer) = stored?;
         Ok((status, Json(answer)))
     })
     .await
+}
+
+async fn store(
+    call: &Call<'_>,
+    first: &Envelope,
+    body: &mut RecordBody,
+) -> Result<(StatusCode, IngestAnswer), ApiError> {
+    match (call.entity, first.sync_session) {
+        (Entity::Systems, _) => systems::store(call.state, call.caller, body).await,
+        (_, Some(step)) => {
+            let chunk = Chunk {
+                state: call.state,
+                caller: call.caller,
+                entity: call.entity,
+                step,
+                arrived: call.arrived,
+            };
+            chunk.take(first, body).await
+        }
+        (_, None) if first.sync_id.is_some() => Err(ApiError::bad_field(
+            "syncId",
+            "a syncId needs a syncSession of 'continue' or 'end'",
+        )),
+        (_, None) => call.store(first, body).await,
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use contract::{
-    Entity, IngestAnswer, MAX_ERRORS_IN_ANSWER, Permission, RecordError, SyncMode, records::System,
+    Entity, IngestAnswer, MAX_ERRORS_IN_ANSWER, RecordError, SyncMode, records::System,
 };
 use serde_json::{Map, Value as Json};
 use sqlx::PgConnection;
@@ -14,7 +14,7 @@ use super::envelope::Envelope;
 use crate::{
     app::AppState,
     auth::Caller,
-    body::RecordTexts,
+    body::{RecordBody, Texts},
     durable::retrying,
     error::ApiError,
     record::{self, Refusal, Schemas},
@@ -29,10 +29,10 @@ const MAX_SYSTEMS: usize = 1_000;
 pub async fn store(
     state: &AppState,
     caller: &Caller,
-    envelope: &Envelope,
-    texts: &RecordTexts,
+    body: &mut RecordBody,
 ) -> Result<(StatusCode, IngestAnswer), ApiError> {
-    caller.require(Permission::Ingest)?;
+    let received = body.read::<Envelope, _>(Texts::new(MAX_SYSTEMS)).await?;
+    let (envelope, texts) = (&received.envelope, &received.records);
     if envelope.sync_session.is_some() {
         return Err(ApiError::bad_field(
             "syncSession",
@@ -52,11 +52,12 @@ pub async fn store(
             "a system is not removed by an ingest call",
         ));
     }
-    if texts.iter().len() > MAX_SYSTEMS {
+    if texts.len() > MAX_SYSTEMS {
         return Err(ApiError::TooLarge(format!(
             "a call carries at most {MAX_SYSTEMS} systems"
         )));
     }
+    let _room = state.ingest_room().await?;
     retrying(|| store_once(state, caller, envelope, texts)).await
 }
 
@@ -64,7 +65,7 @@ async fn store_once(
     state: &AppState,
     caller: &Caller,
     envelope: &Envelope,
-    texts: &RecordTexts,
+    texts: &[String],
 ) -> Result<(StatusCode, IngestAnswer), ApiError> {
     let started = Instant::now();
     let sync_id = Uuid::now_v7();
@@ -108,7 +109,7 @@ async fn store_once(
         None,
         Entity::Systems.wire_name(),
         0,
-        &refusals,
+        &refusals.iter().collect::<Vec<_>>(),
     )
     .await?;
     answer.errors = refusals

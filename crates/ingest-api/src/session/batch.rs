@@ -10,7 +10,6 @@ use super::{Session, quarantine, store};
 use crate::{
     app::AppState,
     auth::Caller,
-    body::RecordTexts,
     durable::retrying,
     entity,
     error::ApiError,
@@ -33,31 +32,18 @@ impl Arrived {
     }
 }
 
-/// Decodes a session's records off the async threads.
-pub async fn decode_for(
-    state: &AppState,
-    wanted: &OpenSession,
-    texts: Arc<RecordTexts>,
-) -> Result<Decoded, ApiError> {
+/// What reads the records of a load.
+pub fn decoder(state: &AppState, wanted: &OpenSession) -> Result<Decoder, ApiError> {
     let spec = entity::spec(wanted.entity)
         .ok_or_else(|| ApiError::internal("a load of an entity without a table"))?;
-    let context = LoadContext {
+    Ok(Decoder::new(LoadContext {
         spec,
         schemas: Arc::clone(&state.schemas),
         system_id: wanted.system_id,
         mode: wanted.sync_mode,
         scope: wanted.scope.clone(),
         ids: store::id_rule(wanted),
-    };
-    tokio::task::spawn_blocking(move || {
-        let mut decoder = Decoder::new(context);
-        for text in texts.iter() {
-            decoder.record(text);
-        }
-        decoder.finish()
-    })
-    .await
-    .map_err(ApiError::internal)
+    }))
 }
 
 /// Merges decoded records and stores the refused ones, inside the caller's transaction.
@@ -65,7 +51,7 @@ pub async fn apply_batch(
     connection: &mut PgConnection,
     session: &Session,
     seq: i64,
-    decoded: Decoded,
+    decoded: &Decoded,
 ) -> Result<Arrived, ApiError> {
     let load = session.load()?;
     let tracks_seen = load.mode == SyncMode::Full;
@@ -82,12 +68,16 @@ pub async fn apply_batch(
         .iter()
         .filter(|refusal| refusal.key.is_none())
         .count() as u64;
-    let mut refusals = decoded.refusals;
-    refusals.extend(merged.refused.into_iter().map(|error| Refusal {
-        key: None,
-        excerpt: String::new(),
-        error,
-    }));
+    let refused_late: Vec<Refusal> = merged
+        .refused
+        .into_iter()
+        .map(|error| Refusal {
+            key: None,
+            excerpt: String::new(),
+            error,
+        })
+        .collect();
+    let mut refusals: Vec<&Refusal> = decoded.refusals.iter().chain(&refused_late).collect();
     refusals.sort_by_key(|refusal| refusal.error.index);
     quarantine::store(
         connection,
@@ -110,7 +100,7 @@ pub async fn apply_batch(
         errors: refusals
             .into_iter()
             .take(MAX_ERRORS_IN_ANSWER)
-            .map(|refusal| refusal.error)
+            .map(|refusal| refusal.error.clone())
             .collect(),
         records: decoded.records,
         ..IngestAnswer::default()
@@ -126,7 +116,8 @@ pub async fn apply_batch(
 pub enum Place {
     /// The number that the caller gave it.
     At(i64),
-    /// Behind the others (the chunked form of older callers, who send one after the other).
+    /// Behind the others (the chunked form of older callers, who send one after the other). The session was marked as
+    /// incomplete when it came; the batch takes that back.
     Next,
 }
 
@@ -134,12 +125,13 @@ pub enum Place {
 pub async fn put_batch(
     state: &AppState,
     caller: &Caller,
-    sync_id: Uuid,
+    session: &Session,
     place: Place,
     body_hash: [u8; 32],
-    texts: Arc<RecordTexts>,
+    decoded: &Decoded,
 ) -> Result<IngestAnswer, ApiError> {
-    let session = store::load(&mut *state.pool.acquire().await?, caller, sync_id, false).await?;
+    let _room = state.ingest_room().await?;
+    let sync_id = session.sync_id;
     retrying(|| async {
         let started = std::time::Instant::now();
         if let Place::At(seq) = place
@@ -148,7 +140,6 @@ pub async fn put_batch(
         {
             return Ok(answer);
         }
-        let decoded = decode_for(state, &session.wanted, Arc::clone(&texts)).await?;
         let mut transaction = state.pool.begin().await?;
         store::hold_shared(&mut transaction, sync_id).await?;
         store::load(&mut transaction, caller, sync_id, false)
@@ -162,9 +153,12 @@ pub async fn put_batch(
             let answer = earlier_answer(&mut transaction, sync_id, seq, &body_hash).await?;
             return answer.ok_or(ApiError::Contention);
         };
-        let mut arrived = apply_batch(&mut transaction, &session, seq, decoded).await?;
+        let mut arrived = apply_batch(&mut transaction, session, seq, decoded).await?;
         arrived.answer.duration_ms = started.elapsed().as_millis() as u64;
         remember(&mut transaction, sync_id, seq, &arrived).await?;
+        if matches!(place, Place::Next) {
+            store::unmark_incomplete(&mut transaction, sync_id).await?;
+        }
         transaction.commit().await?;
         Ok(arrived.answer)
     })

@@ -13,7 +13,7 @@ mod quarantine;
 mod routes;
 mod store;
 
-pub use batch::{Arrived, Place, apply_batch, decode_for, put_batch, touch};
+pub use batch::{Arrived, Place, apply_batch, decoder, put_batch, touch};
 pub use commit::{close, commit, conclude};
 pub use expiry::expire_abandoned;
 pub use open::{check, open, scope_is_busy};
@@ -21,5 +21,6 @@ pub use outcome::keep_outcome;
 pub use quarantine::store as quarantine;
 pub use routes::routes;
 pub use store::{
-    Form, Session, insert as insert_session, load as load_session, mark_incomplete, scope_key,
+    Form, Session, insert as insert_session, load as load_session, mark_all_incomplete,
+    mark_incomplete, scope_key,
 };

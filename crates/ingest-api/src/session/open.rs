@@ -1,6 +1,6 @@
 //! Opening a session.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use contract::{
     IdGeneration, Permission,
@@ -107,9 +107,14 @@ pub async fn open(
     form: Form,
     mut wanted: OpenSession,
 ) -> Result<SessionOpened, ApiError> {
+    let asked = Instant::now();
     check(state, caller, &mut wanted).await?;
     let sync_id = Uuid::now_v7();
     let mut transaction = state.pool.begin().await?;
+    // The session counts from its transaction, which may have waited for a connection.
+    let waited = asked.elapsed().as_millis() as u64 + 1;
+    let said = wanted.read_began_ms_ago.unwrap_or(0);
+    wanted.read_began_ms_ago = Some(said.saturating_add(waited));
     let mut outcome = store::insert(&mut transaction, caller, sync_id, form, &wanted).await?;
     if let Err(Some(in_the_way)) = outcome
         && make_way(&mut transaction, caller, form, in_the_way).await?

@@ -36,16 +36,13 @@ pub async fn store(
     system_id: Option<i32>,
     entity: &str,
     seq: i64,
-    refusals: &[Refusal],
+    refusals: &[&Refusal],
 ) -> Result<(), sqlx::Error> {
     if refusals.is_empty() {
         return Ok(());
     }
-    let field = |pick: fn(&Refusal) -> &str| {
-        refusals
-            .iter()
-            .map(|refusal| pick(refusal).to_owned())
-            .collect::<Vec<_>>()
+    let field = |pick: fn(&Refusal) -> &str| -> Vec<&str> {
+        refusals.iter().map(|refusal| pick(refusal)).collect()
     };
     sqlx::query(
         "insert into rejected_records (sync_id, system_id, entity, seq, record_index, pointer, code, detail, excerpt) \

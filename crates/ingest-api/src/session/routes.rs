@@ -1,7 +1,5 @@
 //! Sessions over HTTP, in the native form.
 
-use std::sync::Arc;
-
 use axum::{
     Json, Router,
     extract::State,
@@ -19,7 +17,7 @@ use super::{Form, batch, commit::commit, open, outcome::outcome, quarantine, sto
 use crate::{
     app::AppState,
     auth::Caller,
-    body::{RecordBody, SmallBody},
+    body::{Received, RecordBody, SmallBody},
     durable::durable,
     error::ApiError,
     params::{InPath, InQuery},
@@ -62,25 +60,24 @@ async fn put_batch(
     State(state): State<AppState>,
     caller: Caller,
     InPath((sync_id, seq)): InPath<(Uuid, i64)>,
-    body: RecordBody,
+    mut body: RecordBody,
 ) -> Result<Json<IngestAnswer>, ApiError> {
     caller.require(Permission::Ingest)?;
     if seq < 0 {
         return Err(ApiError::bad_body("batches are numbered from 0"));
     }
     let answer = durable(async move {
-        let _room = state.ingest_room().await?;
-        let hash = body.hash();
-        let (BatchEnvelope {}, texts) = tokio::task::spawn_blocking(move || body.split())
-            .await
-            .map_err(ApiError::internal)??;
+        let session =
+            store::load(&mut *state.pool.acquire().await?, &caller, sync_id, false).await?;
+        let decoder = batch::decoder(&state, &session.wanted)?;
+        let received: Received<BatchEnvelope, _> = body.read(decoder).await?;
         batch::put_batch(
             &state,
             &caller,
-            sync_id,
+            &session,
             batch::Place::At(seq),
-            hash,
-            Arc::new(texts),
+            received.hash,
+            &received.records,
         )
         .await
     })

@@ -336,12 +336,50 @@ pub async fn give_up(
     forget_seen(connection, sync_id).await
 }
 
-/// Something that the caller sent is missing: nothing may be removed at the end of this load.
-pub async fn mark_incomplete(pool: &PgPool, sync_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("update sync_sessions set unidentified = unidentified + 1 where sync_id = $1 and state = 'open'")
+/// Something that the caller sent to this load is missing: nothing may be removed at its end. Answers whether there is
+/// such an open load of the key.
+pub async fn mark_incomplete(
+    pool: &PgPool,
+    caller: &Caller,
+    sync_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let marked = sqlx::query(
+        "update sync_sessions set unidentified = unidentified + 1 where sync_id = $1 and key_id = $2 and state = 'open'",
+    )
+    .bind(sync_id)
+    .bind(&caller.key.key_id)
+    .execute(pool)
+    .await?;
+    Ok(marked.rows_affected() > 0)
+}
+
+/// What was missing is there: takes one mark back, in the transaction that stores it.
+pub async fn unmark_incomplete(
+    connection: &mut PgConnection,
+    sync_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update sync_sessions set unidentified = unidentified - 1 where sync_id = $1")
         .bind(sync_id)
-        .execute(pool)
+        .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Something that the caller sent is missing, and it cannot be told to which load of this entity it belongs: nothing may
+/// be removed at the end of any that has no numbers to show the gap.
+pub async fn mark_all_incomplete(
+    pool: &PgPool,
+    caller: &Caller,
+    entity: Entity,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update sync_sessions set unidentified = unidentified + 1 where key_id = $1 and entity = $2 \
+         and form = 'chunked' and sync_mode = 'full' and state = 'open'",
+    )
+    .bind(&caller.key.key_id)
+    .bind(entity.wire_name())
+    .execute(pool)
+    .await?;
     Ok(())
 }
 

@@ -1,11 +1,11 @@
 //! A running server with a fresh database, in one line.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use contract::{Permission, SystemId};
 use embedded_postgres::testing::{TestDatabase, copy_of};
 use ingest_api::{
-    AppState, DatabaseSettings,
+    AppState, DatabaseSettings, Memory, ServerSettings,
     auth::{NewKey, create_key},
     connect, migrate, serve,
 };
@@ -23,10 +23,12 @@ pub struct TestApp {
     pub system_id: SystemId,
     /// A key that may do everything.
     pub key: String,
+    /// The memory that the server's bodies take.
+    pub memory: Memory,
     base: String,
     http: reqwest::Client,
     stop: CancellationToken,
-    _server: JoinHandle<()>,
+    server: Option<JoinHandle<()>>,
     database: TestDatabase,
 }
 
@@ -64,6 +66,19 @@ impl TestApp {
 
     /// With a way to the database of the test's making: from its address to the one that the server is given.
     pub async fn over(max_connections: u32, way: impl AsyncFnOnce(&str) -> String) -> Self {
+        Self::build(max_connections, way, ServerSettings::default()).await
+    }
+
+    /// With settings of the server.
+    pub async fn start_with(server: ServerSettings) -> Self {
+        Self::build(12, async |url| url.to_owned(), server).await
+    }
+
+    async fn build(
+        max_connections: u32,
+        way: impl AsyncFnOnce(&str) -> String,
+        server: ServerSettings,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let database = copy_of("register", async |url| {
             migrate(&url.to_owned().into()).await.expect("migrates");
@@ -78,7 +93,8 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let (state, stopping) = (AppState::new(pool.clone()), stop.clone());
+        let state = AppState::with_settings(pool.clone(), server);
+        let (memory, stopping) = (state.memory.clone(), stop.clone());
         let server =
             tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
         let mut app = Self {
@@ -86,8 +102,9 @@ impl TestApp {
             system_id: 0,
             base,
             http: reqwest::Client::new(),
+            memory,
             stop,
-            _server: server,
+            server: Some(server),
             database,
             pool,
         };
@@ -118,6 +135,19 @@ impl TestApp {
         let body = json!({"records": [{"systemType": "Test", "displayName": name}]});
         let answer = self.post("/api/ingest/systems", &body).await.expect(201);
         answer["systemIds"][0].as_i64().expect("a number") as SystemId
+    }
+
+    /// Tells the server to stop, and waits until it has.
+    pub async fn stop(&mut self) {
+        self.stop.cancel();
+        if let Some(server) = self.server.take() {
+            server.await.expect("the server ends by itself");
+        }
+    }
+
+    /// Where the server listens, for a connection without HTTP client.
+    pub fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
     }
 
     /// A connection beside the server's.
@@ -196,6 +226,17 @@ pub fn merge(body: &mut Value, more: Value) {
         panic!("an object")
     };
     body.as_object_mut().expect("an object").extend(more);
+}
+
+/// Waits until something is so; long, as a guard against waiting for ever only.
+pub async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..6_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never became so");
 }
 
 /// The n-th of a series of ids.

@@ -190,7 +190,7 @@ async fn a_bad_request_is_a_problem_document_that_names_the_field() {
             "principals",
             json!({"systemId": system, "records": {}}),
             400,
-            "sequence",
+            "array",
         ),
         (
             "principals",

@@ -7,8 +7,10 @@ mod slow_line;
 
 mod access_control;
 mod bad_input;
+mod bodies;
 mod chunked_form;
 mod disconnects;
+mod edge;
 mod expiry;
 mod generated_ids;
 mod guarded_removal;
@@ -19,6 +21,7 @@ mod identity_atlas_example;
 mod model;
 mod newer_knowledge;
 mod overload;
+mod pressure;
 mod races;
 mod repetition;
 mod retention;
