@@ -49,8 +49,11 @@ pub async fn conclude(
     let load = session.load()?;
     merge::open_stage(connection, statements(load.spec)).await?;
     let would_delete = missing::stage(connection, session, completeness).await?;
-    let extent = missing::extent(connection, session).await?;
     expire_older(connection, session).await?;
+    if would_delete == 0 {
+        return Ok(Removal::Applied(0));
+    }
+    let extent = missing::extent(connection, session).await?;
     let change = missing::question_change(connection, session).await?;
     match judge(would_delete, extent, change) {
         Verdict::Apply => Ok(Removal::Applied(

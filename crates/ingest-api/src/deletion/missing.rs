@@ -10,8 +10,8 @@ use crate::{
     session::{Session, scope_key},
 };
 
-/// Puts the keys of the rows into the stage that are live in the scope, were not met, lie in completely read parents
-/// and have not been written since the reading began.
+/// Puts the keys of the rows into the stage that are live in the scope, lie in completely read parents, were met neither by
+/// this load nor by any other since the reading of the source began, and have not been written since.
 pub async fn stage(
     connection: &mut PgConnection,
     session: &Session,
@@ -19,19 +19,14 @@ pub async fn stage(
 ) -> Result<u64, ApiError> {
     let spec = session.spec()?;
     let names = statements(spec);
-    // Whatever the planner believes about a table that was just loaded, the anti-join must hash: nested loops over a
-    // million rows take hours.
-    sqlx::raw_sql(
-        "set local enable_nestloop = off; set local enable_mergejoin = off; set local work_mem = '64MB'",
-    )
-    .execute(&mut *connection)
-    .await?;
     let parent = match spec.parent {
+        _ if completeness.incomplete_parents.is_empty() => String::new(),
         Some(position) => format!(
-            " and not exists (select from unnest($3) as incomplete (id) where incomplete.id = t.{})",
+            " and not exists (select from unnest($5) as incomplete (id) where incomplete.id = t.{})",
             spec.key[position].sql
         ),
-        None => " and cardinality($3::uuid[]) = 0".to_owned(),
+        // Nothing can be said about any row.
+        None => " and false".to_owned(),
     };
     let keys = spec
         .key
@@ -42,29 +37,34 @@ pub async fn stage(
     let sql = format!(
         "insert into {stage} (ord, {list}, version) \
          select row_number() over (order by {keys}), {keys}, t.valid_from from {table} t \
-         where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{parent} \
-         and not exists (select from (select unnest(m.row_ids) as row_id from sync_seen m where m.sync_id = $4) met \
-         where met.row_id = t.row_id){scope}",
+         where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{scope} \
+         and not (t.row_id <@ (select coalesce(range_agg(met.numbers), '{{}}') from rows_met m, unnest(m.row_ids) met (numbers) \
+         where m.sync_id = $3 or (m.system_id = $1 and m.entity = $4 and m.met_at >= $2))){parent} \
+         and $5::uuid[] is not null",
         stage = names.stage,
         list = names.key_list,
         table = spec.table,
-        scope = scope_filter(spec, &session.wanted.scope, 5),
+        scope = scope_filter(spec, &session.wanted.scope, 6),
     );
+    // Whatever the planner believes about a table that was just loaded, a join with the incomplete parents must hash:
+    // nested loops over a million rows take hours.
+    sqlx::raw_sql("set local enable_nestloop = off; set local enable_mergejoin = off")
+        .execute(&mut *connection)
+        .await?;
     let mut query = sqlx::query(AssertSqlSafe(sql))
         .bind(session.wanted.system_id)
         .bind(session.read_since)
-        .bind(&completeness.incomplete_parents)
-        .bind(session.sync_id);
+        .bind(session.sync_id)
+        .bind(spec.entity.wire_name())
+        .bind(&completeness.incomplete_parents);
     for value in session.wanted.scope.values() {
         query = query.bind(value);
     }
     let missing = query.execute(&mut *connection).await?.rows_affected();
     // What follows goes by index from the stage, which is small, to the table.
-    sqlx::raw_sql(
-        "set local enable_nestloop to default; set local enable_mergejoin to default; set local work_mem to default",
-    )
-    .execute(connection)
-    .await?;
+    sqlx::raw_sql("set local enable_nestloop to default; set local enable_mergejoin to default")
+        .execute(connection)
+        .await?;
     Ok(missing)
 }
 

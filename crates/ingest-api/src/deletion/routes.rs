@@ -21,6 +21,7 @@ use crate::{
     durable::{durable, retrying},
     error::ApiError,
     params::{InPath, InQuery},
+    session::gate,
 };
 
 /// Items on a page when nobody says otherwise, and most of them.
@@ -185,7 +186,10 @@ async fn decide_once(
     decision: &Decision,
     wanted: ChangeSetState,
 ) -> Result<ChangeSet, ApiError> {
+    let known = list::one(&state.pool, caller, id).await?;
     let mut transaction = state.pool.begin().await?;
+    // Whoever is meeting rows of the set at this moment takes them out of it first.
+    gate::close(&mut transaction, known.system_id, known.entity).await?;
     let change_set = held::lock(&mut transaction, caller.workspace_id, id)
         .await?
         .ok_or_else(not_found)?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::http::{HeaderMap, StatusCode};
-use contract::{Entity, IngestAnswer, MAX_RECORDS, session::OpenSession};
+use contract::{Entity, IngestAnswer, MAX_RECORDS, SyncMode, session::OpenSession};
 use serde_json::{Map, Value as Json};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use crate::{
     error::ApiError,
     merge,
     record::{self, Decoded, Key},
-    session::{self, Form, Session},
+    session::{self, Form, Session, gate},
 };
 
 /// A single call on its way.
@@ -71,6 +71,11 @@ impl Call<'_> {
             && let Some(earlier) = idempotency.earlier(&mut transaction, caller).await?
         {
             return Ok(earlier);
+        }
+        // Nobody knows of this load before it is done: a full one, which may remove, lets nobody pass meanwhile.
+        match wanted.sync_mode {
+            SyncMode::Full => gate::close(&mut transaction, wanted.system_id, self.entity).await?,
+            SyncMode::Delta => gate::enter(&mut transaction, wanted.system_id, self.entity).await?,
         }
         if let Err(in_the_way) =
             session::insert_session(&mut transaction, caller, sync_id, Form::Call, &wanted).await?

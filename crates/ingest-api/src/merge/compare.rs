@@ -15,26 +15,25 @@ pub struct Compared {
     pub new: Vec<usize>,
     /// Rows that differ or were removed; they are locked.
     pub changed: Vec<usize>,
+    /// The numbers of the rows that exist, but for those that this very load wrote: they are younger than it.
+    pub met: Vec<i64>,
     /// Rows that this very load wrote before: their records came again.
     pub again: u64,
 }
 
-/// Compares keys and hashes with the table, chunk by chunk in key order. With `tracks_seen`, the rows that exist are
-/// remembered for the commit. What the load itself inserts needs no remembering: it is younger than the load.
+/// Compares keys and hashes with the table, chunk by chunk in key order.
 pub async fn compare(
     connection: &mut PgConnection,
     load: Load,
     statements: &Statements,
     rows: &Rows,
-    tracks_seen: bool,
 ) -> Result<Compared, MergeError> {
     let mut compared = Compared::default();
     for start in (0..rows.len()).step_by(CHUNK) {
         let chunk = start..rows.len().min(start + CHUNK);
         let query = sqlx::query(statements.compare)
             .bind(load.system_id)
-            .bind(load.sync_id)
-            .bind(tracks_seen);
+            .bind(load.sync_id);
         let found = bind_hashes(query, load.spec, chunk.clone().map(|at| rows.get(at)))
             .fetch_one(&mut *connection)
             .await?;
@@ -50,6 +49,7 @@ pub async fn compare(
         lock_changed(connection, load, statements, rows, &changed).await?;
         compared.new.extend(places("new")?);
         compared.changed.extend(changed);
+        compared.met.extend(found.try_get::<Vec<i64>, _>("met")?);
         compared.again += found.try_get::<i64, _>("again")? as u64;
     }
     Ok(compared)
@@ -78,20 +78,22 @@ async fn lock_changed(
     }
 }
 
-/// Remembers the rows of refused records: they exist in the source.
-pub async fn remember_refused(
+/// The numbers of the rows that refused records stand for.
+pub async fn find_refused(
     connection: &mut PgConnection,
     load: Load,
     statements: &Statements,
     refused: &[Key],
-) -> Result<(), MergeError> {
+) -> Result<Vec<i64>, MergeError> {
+    let mut found = Vec::new();
     for keys in refused.chunks(CHUNK) {
-        let query = sqlx::query(statements.remember_refused)
-            .bind(load.system_id)
-            .bind(load.sync_id);
-        bind_keys(query, load.spec, slices(keys))
-            .execute(&mut *connection)
-            .await?;
+        let query = sqlx::query(statements.find_rows).bind(load.system_id);
+        for row in bind_keys(query, load.spec, slices(keys))
+            .fetch_all(&mut *connection)
+            .await?
+        {
+            found.push(row.try_get(0)?);
+        }
     }
-    Ok(())
+    Ok(found)
 }

@@ -10,14 +10,15 @@ use crate::{
     record::{Batch, Field, RowRef, Rows, RowsBuilder, canonical},
 };
 
-/// Lays delta rows over the rows that exist, and writes what differs.
+/// Lays delta rows over the rows that exist, and writes what differs; answers the numbers of those that exist.
 pub async fn merge(
     connection: &mut PgConnection,
     load: Load,
     statements: &Statements,
     batch: &Batch,
     merged: &mut Merged,
-) -> Result<(), MergeError> {
+) -> Result<Vec<i64>, MergeError> {
+    let mut met = Vec::new();
     let mut changed = RowsBuilder::new(load.spec);
     let mut new = RowsBuilder::new(load.spec);
     for start in (0..batch.rows.len()).step_by(CHUNK) {
@@ -32,6 +33,7 @@ pub async fn merge(
                     }
                 }
                 Some(existing) => {
+                    met.push(existing.try_get("row_id")?);
                     if !update(load.spec.columns, row, &existing, &mut changed)? {
                         merged.unchanged += 1;
                     }
@@ -57,7 +59,7 @@ pub async fn merge(
     .await?;
     merged.updated = changed.len() as u64;
     merged.inserted = new.len() as u64;
-    Ok(())
+    Ok(met)
 }
 
 async fn lock_existing(

@@ -8,6 +8,7 @@ mod arrays;
 mod compare;
 mod copy;
 mod delta;
+mod met;
 mod neighbours;
 mod remove;
 mod sql;
@@ -69,14 +70,13 @@ pub enum MergeError {
     Database(#[from] sqlx::Error),
 }
 
-/// Merges a batch inside the caller's transaction. With `tracks_seen`, every row met is remembered for the commit.
-/// `scope` is the load's: what it met is also known to others whose scope overlaps.
+/// Merges a batch inside the caller's transaction, which is inside the gate of the system's entity. `scope` is the load's.
+/// The rows that exist are remembered: no removal that comes later, or goes on meanwhile, takes them.
 pub async fn merge(
     connection: &mut PgConnection,
     load: Load,
     scope: &Scope,
     batch: &Batch,
-    tracks_seen: bool,
 ) -> Result<Merged, MergeError> {
     let statements = statements(load.spec);
     let mut merged = Merged {
@@ -86,33 +86,15 @@ pub async fn merge(
     if batch.rows.is_empty() && batch.refused.is_empty() {
         return Ok(merged);
     }
-    let is_open_elsewhere = neighbours::meet_overlapping(connection, load, scope).await?;
-    match load.mode {
-        SyncMode::Full => {
-            merge_full(
-                connection,
-                load,
-                statements,
-                batch,
-                tracks_seen,
-                &mut merged,
-            )
-            .await?;
-        }
+    neighbours::meet_overlapping(connection, load, scope).await?;
+    let met = match load.mode {
+        SyncMode::Full => merge_full(connection, load, statements, batch, &mut merged).await?,
         SyncMode::Delta => delta::merge(connection, load, statements, batch, &mut merged).await?,
-    }
-    if tracks_seen {
-        compare::remember_refused(connection, load, statements, &batch.refused).await?;
-    }
-    neighbours::spare(
-        connection,
-        load,
-        scope,
-        statements,
-        batch,
-        is_open_elsewhere,
-    )
-    .await?;
+    };
+    met::remember(connection, load, met, false).await?;
+    let refused = compare::find_refused(connection, load, statements, &batch.refused).await?;
+    met::remember(connection, load, refused, true).await?;
+    neighbours::release_held(connection, load, statements, batch).await?;
     Ok(merged)
 }
 
@@ -121,30 +103,24 @@ async fn merge_full(
     load: Load,
     statements: &Statements,
     batch: &Batch,
-    tracks_seen: bool,
     merged: &mut Merged,
-) -> Result<(), MergeError> {
+) -> Result<Vec<i64>, MergeError> {
     let rows = &batch.rows;
-    let compared = compare::compare(connection, load, statements, rows, tracks_seen).await?;
-    write(
-        connection,
-        load,
-        statements,
-        Chosen {
-            rows,
-            places: &compared.changed,
-        },
-        Chosen {
-            rows,
-            places: &compared.new,
-        },
-    )
-    .await?;
+    let compared = compare::compare(connection, load, statements, rows).await?;
+    let changed = Chosen {
+        rows,
+        places: &compared.changed,
+    };
+    let new = Chosen {
+        rows,
+        places: &compared.new,
+    };
+    write(connection, load, statements, changed, new).await?;
     merged.inserted = compared.new.len() as u64;
     merged.updated = compared.changed.len() as u64;
     merged.unchanged = rows.len() as u64 - merged.inserted - merged.updated;
     merged.duplicates += compared.again;
-    Ok(())
+    Ok(compared.met)
 }
 
 /// Writes changes, then new rows; both in key order.

@@ -18,7 +18,7 @@ pub type Sql = &'static str;
 
 /// The statements of one entity.
 pub struct Statements {
-    /// Compares keys and hashes (arrays) with the table and, with `$3`, remembers the rows that exist.
+    /// Compares keys and hashes (arrays) with the table.
     pub compare: Sql,
     /// Locks, in key order, the rows that differ from keys and hashes (arrays).
     pub lock_changed: Sql,
@@ -30,10 +30,8 @@ pub struct Statements {
     pub insert: Sql,
     /// Writes new rows (COPY).
     pub copy: Sql,
-    /// Remembers the rows of refused records (arrays of keys).
-    pub remember_refused: Sql,
-    /// Tells the other open full loads whose scope overlaps (`$3` is ours) that these rows (arrays of keys) exist.
-    pub tell_others: Sql,
+    /// Finds the rows with these keys (arrays).
+    pub find_rows: Sql,
     /// Takes the rows with these keys (arrays) out of the change sets that wait for a person.
     pub release_held: Sql,
     /// Name of the stage for the keys of rows that go.
@@ -147,15 +145,12 @@ impl Parts {
 
     fn compare(&self) -> String {
         format!(
-            "with found as materialized (\
-             select array_agg(t.row_id) filter (where t.row_id is not null and t.sync_id <> $2) as met, \
+            "select coalesce(array_agg(t.row_id) filter (where t.sync_id <> $2), '{{}}') as met, \
              coalesce(array_agg(s.ord::integer) filter (where t.row_id is null), '{{}}') as new, \
              coalesce(array_agg(s.ord::integer) filter (where not t.is_same), '{{}}') as changed, \
              count(*) filter (where t.sync_id = $2) as again \
-             from {} left join lateral ({}) t on true), \
-             remembered as (insert into sync_seen (sync_id, row_ids) select $2, found.met from found where $3 and found.met is not null) \
-             select found.new, found.changed, found.again from found",
-            self.keys_and_hashes(4),
+             from {} left join lateral ({}) t on true",
+            self.keys_and_hashes(3),
             self.lookup(
                 "t.row_id, t.sync_id, t.content_hash = s.content_hash and t.deleted_at is null as is_same",
                 "",
@@ -167,10 +162,10 @@ impl Parts {
     fn lock_existing(&self) -> String {
         let wanted = each(self.spec.columns, |name| format!(", t.{name}"));
         format!(
-            "select s.ord::integer as ord, t.is_deleted, t.content_hash, t.extended_attributes{wanted} from {} {}",
+            "select s.ord::integer as ord, t.row_id, t.is_deleted, t.content_hash, t.extended_attributes{wanted} from {} {}",
             self.keys(2),
             self.find(
-                &format!("t.deleted_at is not null as is_deleted, t.content_hash, t.extended_attributes{wanted}"),
+                &format!("t.row_id, t.deleted_at is not null as is_deleted, t.content_hash, t.extended_attributes{wanted}"),
                 "",
                 "for update"
             )
@@ -246,19 +241,10 @@ fn generate(spec: &'static EntitySpec) -> Statements {
             "copy {table} ({}) from stdin (format binary)",
             parts.written()
         )),
-        remember_refused: sql(format!(
-            "insert into sync_seen (sync_id, row_ids, is_refused) select $2, array_agg(t.row_id), true from {} {} \
-             having count(*) > 0",
-            parts.keys(3),
+        find_rows: sql(format!(
+            "select t.row_id from {} {}",
+            parts.keys(2),
             parts.find("t.row_id", "", "offset 0")
-        )),
-        tell_others: sql(format!(
-            "insert into sync_seen (sync_id, row_ids, is_refused) select o.sync_id, met.row_ids, true \
-             from (select array_agg(t.row_id) as row_ids from {} {}) met \
-             cross join sync_sessions o where met.row_ids is not null and o.system_id = $1 and o.entity = '{entity}' \
-             and o.state = 'open' and o.sync_mode = 'full' and o.sync_id <> $2 and {OVERLAPS}",
-            parts.keys(4),
-            parts.find("t.row_id", "", "offset 0"),
         )),
         release_held: sql(format!(
             "delete from held_rows h using (select t.row_id from {} {}) met \

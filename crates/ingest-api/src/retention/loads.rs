@@ -36,6 +36,34 @@ pub async fn purge_answers(
     Ok(())
 }
 
+/// Purges what loads met a day ago or earlier, but for loads that are open. A load that is opened now may say that its
+/// reading began earlier, and then asks what others met since; a day is also how long a session waits for a batch.
+pub async fn purge_met(
+    round: &Round<'_>,
+    now: DateTime<Utc>,
+    purged: &mut Purged,
+) -> Result<(), sqlx::Error> {
+    while let Some(mut step) = round.begin().await? {
+        let gone = sqlx::query(
+            "delete from rows_met m where m.ctid = any (array( \
+             select o.ctid from rows_met o where o.met_at < $1 \
+             and not exists (select from sync_sessions s where s.sync_id = o.sync_id and s.state = 'open') limit $2))",
+        )
+        .bind(now - TimeDelta::hours(24))
+        .bind(round.retention.pace.step)
+        .execute(&mut *step)
+        .await?
+        .rows_affected();
+        step.commit().await?;
+        purged.batches_met += gone;
+        if gone < round.retention.pace.step as u64 {
+            break;
+        }
+        round.rest().await;
+    }
+    Ok(())
+}
+
 /// Purges the batches of sessions that ended before `cutoff`. What they brought is written into the session first.
 pub async fn purge_batches(
     round: &Round<'_>,

@@ -20,6 +20,8 @@ pub struct Purged {
     pub idempotent_answers: u64,
     /// Batches of sessions that ended.
     pub session_batches: u64,
+    /// Batches' lists of the rows that they met.
+    pub batches_met: u64,
     /// Refused records.
     pub refused_records: u64,
     /// Rows of change sets that were decided or became void.
@@ -33,6 +35,7 @@ impl Purged {
         self.removed_rows
             + self.idempotent_answers
             + self.session_batches
+            + self.batches_met
             + self.refused_records
             + self.held_rows
             == 0
@@ -105,6 +108,8 @@ pub async fn purge(
         let outcome = loads::purge_batches(&round, cutoff, &mut purged).await;
         purged.note("session batches", outcome);
     }
+    let outcome = loads::purge_met(&round, now, &mut purged).await;
+    purged.note("what loads met", outcome);
     if let Some(cutoff) = retention.refused_records.cutoff(now) {
         let outcome = loads::purge_refused(&round, cutoff, &mut purged).await;
         purged.note("refused records", outcome);
@@ -140,6 +145,7 @@ pub async fn run(pool: PgPool, retention: Retention, stop: CancellationToken) {
                 removed_rows = purged.removed_rows,
                 idempotent_answers = purged.idempotent_answers,
                 session_batches = purged.session_batches,
+                batches_met = purged.batches_met,
                 refused_records = purged.refused_records,
                 held_rows = purged.held_rows,
                 failed = purged.failed,

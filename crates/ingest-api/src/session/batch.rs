@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use contract::{IngestAnswer, MAX_ERRORS_IN_ANSWER, SyncMode, session::OpenSession};
+use contract::{IngestAnswer, MAX_ERRORS_IN_ANSWER, session::OpenSession};
 use sqlx::{PgConnection, Row as _, types::Json};
 use uuid::Uuid;
 
-use super::{Session, quarantine, store};
+use super::{Session, gate, quarantine, store};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -54,15 +54,7 @@ pub async fn apply_batch(
     decoded: &Decoded,
 ) -> Result<Arrived, ApiError> {
     let load = session.load()?;
-    let tracks_seen = load.mode == SyncMode::Full;
-    let merged = merge(
-        connection,
-        load,
-        &session.wanted.scope,
-        &decoded.batch,
-        tracks_seen,
-    )
-    .await?;
+    let merged = merge(connection, load, &session.wanted.scope, &decoded.batch).await?;
     let unidentified = decoded
         .refusals
         .iter()
@@ -141,6 +133,12 @@ pub async fn put_batch(
             return Ok(answer);
         }
         let mut transaction = state.pool.begin().await?;
+        gate::enter(
+            &mut transaction,
+            session.wanted.system_id,
+            session.wanted.entity,
+        )
+        .await?;
         store::hold_shared(&mut transaction, sync_id).await?;
         store::load(&mut transaction, caller, sync_id, false)
             .await?

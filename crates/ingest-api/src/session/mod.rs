@@ -1,12 +1,14 @@
 //! Loads: single calls and sessions of batches.
 //!
 //! A load belongs to one key, system, entity and scope. Its batches may come in any order, in parallel and more than
-//! once; rows become visible with their batch's answer. A full load remembers the rows that it met (`sync_seen`, one row per batch), and
-//! only its commit can remove what it did not meet. Between calls a session is rows in the database and nothing else.
+//! once; rows become visible with their batch's answer. Every batch notes the rows that it met (`rows_met`); a full load's
+//! commit removes what neither it nor, since its reading began, any other load met. Between calls a session is rows in the
+//! database and nothing else.
 
 mod batch;
 mod commit;
 mod expiry;
+pub mod gate;
 mod open;
 mod outcome;
 mod quarantine;

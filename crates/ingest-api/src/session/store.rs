@@ -331,9 +331,9 @@ pub async fn give_up(
     sqlx::query("update sync_sessions set state = $2, closed_at = now() where sync_id = $1 and state = 'open'")
         .bind(sync_id)
         .bind(state)
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
-    forget_seen(connection, sync_id).await
+    Ok(())
 }
 
 /// Something that the caller sent to this load is missing: nothing may be removed at its end. Answers whether there is
@@ -387,20 +387,12 @@ pub async fn mark_all_incomplete(
 /// times. What a batch itself repeats, and rows that the load wrote, are counted with the batch.
 pub async fn met_again(connection: &mut PgConnection, sync_id: Uuid) -> Result<u64, sqlx::Error> {
     let again: i64 = sqlx::query_scalar(
-        "select count(met.row_id) - count(distinct met.row_id) from \
-         (select unnest(row_ids) as row_id from sync_seen where sync_id = $1 and not is_refused) met",
+        "with met as (select met.numbers from rows_met m, unnest(m.row_ids) met (numbers) where m.sync_id = $1 and not m.is_refused) \
+         select (select coalesce(sum(upper(numbers) - lower(numbers)), 0) from met)::bigint \
+         - (select coalesce(sum(upper(numbers) - lower(numbers)), 0) from unnest((select range_agg(numbers) from met)) once (numbers))::bigint",
     )
     .bind(sync_id)
     .fetch_one(connection)
     .await?;
     Ok(again as u64)
-}
-
-/// Drops what a load met: it is of no use once the load has ended.
-pub async fn forget_seen(connection: &mut PgConnection, sync_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from sync_seen where sync_id = $1")
-        .bind(sync_id)
-        .execute(connection)
-        .await?;
-    Ok(())
 }

@@ -23,14 +23,19 @@ async fn live(app: &TestApp) -> i64 {
 
 /// Waits until a session of the server waits for a lock.
 async fn somebody_waits(watcher: &mut PgConnection) {
+    so_many_wait(watcher, 1).await;
+}
+
+/// Waits until that many sessions of the server wait for locks.
+async fn so_many_wait(watcher: &mut PgConnection, expected: i64) {
     for _ in 0..3000 {
-        let waiting: bool = sqlx::query_scalar(
-            "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())",
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
         )
         .fetch_one(&mut *watcher)
         .await
         .expect("an answer");
-        if waiting {
+        if waiting >= expected {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -45,29 +50,41 @@ async fn a_row_that_moves_on_while_its_removal_is_being_held_is_not_removed_by_t
     app.ingest("principals", people(0..40, "Ada"), users.clone())
         .await
         .expect(201);
-    app.ingest("principals", people(0..20, "Ada"), users.clone())
+    app.ingest("principals", people(0..20, "Ada"), users)
         .await
         .expect(201);
-    // The next load finds the same rows missing, then stops where it makes this older change set void.
+    // The next load's commit finds the same rows missing, then stops where it makes this older change set void.
+    let opening = json!({"systemId": app.system_id, "entity": "principals", "syncMode": "full",
+        "scope": {"principalType": "User"}});
+    let opened = app.post("/api/ingest/sessions", &opening).await.expect(201);
+    let session = format!(
+        "/api/ingest/sessions/{}",
+        opened["syncId"].as_str().expect("an id")
+    );
+    app.put(
+        &format!("{session}/batches/0"),
+        &json!({"records": people(0..20, "Ada")}),
+    )
+    .await
+    .expect(200);
     let (mut watcher, mut holder) = (app.connect().await, app.connect().await);
     let mut holding = holder.begin().await.expect("begins");
     sqlx::query("select from held_change_sets for update")
         .execute(&mut *holding)
         .await
         .expect("locks");
-    let (held, ()) = tokio::join!(
-        app.ingest("principals", people(0..20, "Ada"), users),
-        async {
-            somebody_waits(&mut watcher).await;
-            // Number 39 turns out to be a guest.
-            let guest = json!([{"id": id(39), "principalType": "ExternalUser"}]);
-            let guests = json!({"scope": {"principalType": "ExternalUser"}});
-            let written = app.ingest("principals", guest, guests).await.expect(201);
-            assert_eq!(written["updated"], 1);
-            holding.rollback().await.expect("ends");
-        }
-    );
-    let held = held.expect(201)["held"]["changeSetId"].clone();
+    let commit = format!("{session}/commit");
+    let commit_body = json!({"batches": 1, "complete": true});
+    let (held, ()) = tokio::join!(app.post(&commit, &commit_body), async {
+        somebody_waits(&mut watcher).await;
+        // Number 39 turns out to be a guest.
+        let guest = json!([{"id": id(39), "principalType": "ExternalUser"}]);
+        let guests = json!({"scope": {"principalType": "ExternalUser"}});
+        let written = app.ingest("principals", guest, guests).await.expect(201);
+        assert_eq!(written["updated"], 1);
+        holding.rollback().await.expect("ends");
+    });
+    let held = held.expect(200)["held"]["changeSetId"].clone();
     let path = format!("/api/ingest/held/{}/approve", held.as_str().expect("an id"));
     app.post(&path, &json!({"reason": "they left"}))
         .await
@@ -176,4 +193,127 @@ async fn write_beside_the_server(watcher: &mut PgConnection) {
     .execute(watcher)
     .await
     .expect("written");
+}
+
+/// Holds a person's row, so that a load that changes it stops after it has compared everything else.
+async fn hold_person(
+    connection: &mut PgConnection,
+    number: u32,
+) -> sqlx::Transaction<'_, sqlx::Postgres> {
+    let mut holding = connection.begin().await.expect("begins");
+    sqlx::query("select from principals where id = $1 for update")
+        .bind(id(number))
+        .execute(&mut *holding)
+        .await
+        .expect("locks");
+    holding
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_batch_is_meeting_unchanged_is_not_removed_by_a_full_call() {
+    let app = TestApp::start().await;
+    app.ingest(
+        "principals",
+        people(0..40, "Ada"),
+        json!({"syncMode": "full"}),
+    )
+    .await
+    .expect(201);
+    let (mut first, mut second, mut holder) = (
+        app.connect().await,
+        app.connect().await,
+        app.connect().await,
+    );
+    let body = json!({"systemId": app.system_id, "entity": "principals", "syncMode": "full",
+        "scope": {"principalType": "User"}});
+    let opened = app.post("/api/ingest/sessions", &body).await.expect(201);
+    let sync_id = opened["syncId"].as_str().expect("an id");
+    let batch = format!("/api/ingest/sessions/{sync_id}/batches/0");
+    let records =
+        json!([{"id": id(5), "displayName": "Eve 5"}, {"id": id(39), "displayName": "Ada 39"}]);
+    let records = json!({"records": records});
+    let holding = hold_person(&mut holder, 5).await;
+    let (met, called, ()) = tokio::join!(
+        app.put(&batch, &records),
+        async {
+            somebody_waits(&mut first).await;
+            let without = people(0..39, "Ada");
+            app.ingest("principals", without, json!({"syncMode": "full"}))
+                .await
+        },
+        async {
+            so_many_wait(&mut second, 2).await;
+            holding.rollback().await.expect("ends");
+        }
+    );
+    assert_eq!(met.expect(200)["unchanged"], 1);
+    assert_eq!(called.expect(201)["deleted"], 0);
+    assert_eq!(live(&app).await, 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_load_is_meeting_unchanged_is_not_removed_by_an_approval() {
+    let app = TestApp::start().await;
+    for people in [people(0..40, "Ada"), people(0..20, "Ada")] {
+        app.ingest("principals", people, json!({"syncMode": "full"}))
+            .await
+            .expect(201);
+    }
+    let held = app.get("/api/ingest/held?state=held").await.expect(200);
+    let held = held["items"][0]["changeSetId"].as_str().expect("an id");
+    let approve = format!("/api/ingest/held/{held}/approve");
+    let (mut first, mut second, mut holder) = (
+        app.connect().await,
+        app.connect().await,
+        app.connect().await,
+    );
+    let records =
+        json!([{"id": id(5), "displayName": "Eve 5"}, {"id": id(39), "displayName": "Ada 39"}]);
+    let holding = hold_person(&mut holder, 5).await;
+    let (met, approved, ()) = tokio::join!(
+        app.ingest("principals", records, json!({"syncMode": "delta"})),
+        async {
+            somebody_waits(&mut first).await;
+            app.post(&approve, &json!({"reason": "they left"})).await
+        },
+        async {
+            so_many_wait(&mut second, 2).await;
+            holding.rollback().await.expect("ends");
+        }
+    );
+    assert_eq!(met.expect(201)["unchanged"], 1);
+    approved.expect(200);
+    assert_eq!(live(&app).await, 21, "39 was met");
+}
+
+#[tokio::test]
+async fn what_another_load_met_since_the_reading_began_is_not_removed_by_one_opened_later() {
+    let app = TestApp::start().await;
+    app.ingest(
+        "principals",
+        people(0..40, "Ada"),
+        json!({"syncMode": "full"}),
+    )
+    .await
+    .expect(201);
+    for mode in ["full", "delta"] {
+        let met = json!([{"id": id(39), "displayName": "Ada 39"}]);
+        let met = app
+            .ingest(
+                "principals",
+                met,
+                json!({"syncMode": mode, "complete": false}),
+            )
+            .await
+            .expect(201);
+        assert_eq!(met["unchanged"], 1, "{mode}");
+        // It was read from the source an hour ago, without number 39.
+        let hour = json!({"syncMode": "full", "readBeganMsAgo": 3_600_000});
+        let late = app
+            .ingest("principals", people(0..39, "Ada"), hour)
+            .await
+            .expect(201);
+        assert_eq!(late["deleted"], 0, "{mode}");
+    }
+    assert_eq!(live(&app).await, 40);
 }

@@ -1,0 +1,60 @@
+//! Which rows a batch met: they exist in the source at this moment.
+//!
+//! A commit removes none of these rows, neither its own load's nor those that any load met since its reading began.
+
+use std::fmt::Write as _;
+
+use sqlx::PgConnection;
+
+use super::{Load, MergeError};
+
+/// Stores the numbers of rows that were met. A batch often meets rows that were inserted together, so ranges of numbers
+/// say it in few bytes.
+pub async fn remember(
+    connection: &mut PgConnection,
+    load: Load,
+    row_ids: Vec<i64>,
+    is_refused: bool,
+) -> Result<(), MergeError> {
+    if row_ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into rows_met (sync_id, system_id, entity, met_at, row_ids, is_refused) \
+         values ($1, $2, $3, greatest(clock_timestamp(), $4), $5::text::int8multirange, $6)",
+    )
+    .bind(load.sync_id)
+    .bind(load.system_id)
+    .bind(load.spec.entity.wire_name())
+    .bind(load.opened_at)
+    .bind(ranges(row_ids))
+    .bind(is_refused)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The text of a multirange.
+fn ranges(mut row_ids: Vec<i64>) -> String {
+    row_ids.sort_unstable();
+    let mut text = String::from("{");
+    for run in row_ids.chunk_by(|this, next| next - this <= 1) {
+        let separator = if text.len() > 1 { "," } else { "" };
+        let (from, to) = (run[0], run[run.len() - 1] + 1);
+        write!(text, "{separator}[{from},{to})").expect("a String can be written to");
+    }
+    text.push('}');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_become_the_fewest_ranges_that_hold_just_them() {
+        assert_eq!(ranges(vec![]), "{}");
+        assert_eq!(ranges(vec![7]), "{[7,8)}");
+        assert_eq!(ranges(vec![3, 1, 2, 9, 2, 5, 6]), "{[1,4),[5,7),[9,10)}");
+    }
+}
