@@ -35,6 +35,7 @@ use crate::{
     record::Schemas,
     retention::{self, Retention},
     run, session,
+    statistics::Statistics,
     view_refresh::ViewRefresher,
 };
 
@@ -56,6 +57,8 @@ pub struct AppState {
     pub cores: Arc<Semaphore>,
     /// Room for batches that are merged; each takes a database connection.
     pub ingest_slots: Arc<Semaphore>,
+    /// Renews the statistics of tables that grow fast.
+    pub statistics: Statistics,
     /// Brings the views up to date, one refresh at a time.
     pub refresher: ViewRefresher,
     /// How long what is kept.
@@ -77,6 +80,7 @@ impl AppState {
         let slots = (pool.options().get_max_connections() / 2).max(1) as usize;
         let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         Self {
+            statistics: Statistics::new(pool.clone()),
             refresher: ViewRefresher::new(pool.clone()),
             pool,
             schemas: Arc::new(Schemas::compile()),
@@ -165,6 +169,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let background = TaskTracker::new();
+    background.spawn(state.statistics.clone().run(stop.clone()));
     background.spawn(state.refresher.clone().run(stop.clone()));
     background.spawn(session::expire_abandoned(state.pool.clone(), stop.clone()));
     background.spawn(retention::run(

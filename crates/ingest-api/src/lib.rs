@@ -35,6 +35,7 @@ mod error;
 mod health;
 mod memory;
 mod params;
+mod statistics;
 mod view_refresh;
 
 pub mod auth;

@@ -112,6 +112,9 @@ impl Call<'_> {
                 .await?;
         }
         transaction.commit().await?;
+        state
+            .statistics
+            .note(session.spec()?.table, answer.inserted);
         Ok((StatusCode::CREATED, answer))
     }
 }

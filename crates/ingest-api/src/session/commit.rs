@@ -1,7 +1,7 @@
 //! The end of a load: what was not met is removed, or held.
 
 use contract::{Completeness, IngestAnswer, SyncMode, session::SessionState};
-use sqlx::{AssertSqlSafe, PgConnection, types::Json};
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{Arrived, Session, batch::touch, gate, store};
@@ -10,7 +10,6 @@ use crate::{
     auth::Caller,
     deletion::{self, Removal},
     durable::retrying,
-    entity::EntitySpec,
     error::ApiError,
 };
 
@@ -52,32 +51,12 @@ pub async fn commit(
         answer.duration_ms += started.elapsed().as_millis() as u64;
         close(&mut transaction, &session, &completeness, &answer).await?;
         transaction.commit().await?;
-        renew_statistics(state, session.spec()?, &answer).await;
+        state
+            .statistics
+            .note(session.spec()?.table, answer.inserted);
         Ok(answer)
     })
     .await
-}
-
-/// Renews a table's statistics after a load that brought more than a tenth of it. The next question, often the refresh
-/// of the views, comes before PostgreSQL would do so by itself, and a plan made for an empty table can take hours.
-async fn renew_statistics(state: &AppState, spec: &EntitySpec, answer: &IngestAnswer) {
-    let analyze = AssertSqlSafe(format!("analyze {}", spec.table));
-    let outcome: Result<(), sqlx::Error> = async {
-        let known: f32 =
-            sqlx::query_scalar("select reltuples from pg_class where oid = $1::regclass")
-                .bind(spec.table)
-                .fetch_one(&state.pool)
-                .await?;
-        if answer.inserted as f32 * 10.0 > known {
-            sqlx::query(analyze).execute(&state.pool).await?;
-        }
-        Ok(())
-    }
-    .await;
-    // The load is committed; PostgreSQL will get to the statistics itself.
-    if let Err(error) = outcome {
-        tracing::warn!(table = spec.table, %error, "the statistics could not be renewed");
-    }
 }
 
 /// Removes, or holds, what a full load did not meet. Does nothing for a delta.
