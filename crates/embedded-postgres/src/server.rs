@@ -30,7 +30,7 @@ pub struct Server {
 
 impl Server {
     /// Starts a server in the folder, making the folder and its cluster on the first start.
-    pub async fn start(settings: Settings) -> Result<Self, Error> {
+    pub async fn start(mut settings: Settings) -> Result<Self, Error> {
         let folder = DataFolder::claim(&settings.data_folder)?;
         let cluster = folder.cluster();
         let major = folder.major_version()?;
@@ -52,6 +52,11 @@ impl Server {
                 .await?;
             secrets
         };
+        if !settings.ephemeral && postmaster::knows_lz4(&folder, &installation).await {
+            // Before the caller's settings, which are stronger.
+            let lz4 = ("wal_compression".to_owned(), "lz4".to_owned());
+            settings.configuration.insert(0, lz4);
+        }
         let (postmaster, port) =
             Postmaster::launch(&folder, &installation, &settings, watchdog).await?;
         tracing::info!(

@@ -50,6 +50,8 @@ impl Settings {
             // Statements can carry personal data; the log file must not.
             ("log_min_error_statement", "panic"),
             ("max_wal_size", "2GB"),
+            // Taken only as far as it is used.
+            ("shared_buffers", "512MB"),
             ("wal_compression", "on"),
         ];
         let fleeting = [
