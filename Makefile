@@ -24,12 +24,16 @@ up: deps-run ## Start everything for real use (with DATABASE_URL: on your server
 ##@ Check
 
 .PHONY: test
-test: deps ## What CI runs: format, lints, dependency rules, all tests
+test: deps ## What CI runs: format, lints, dependency rules, all tests, the API against its description
 	scripts/test.sh
 
 .PHONY: test-full
 test-full: deps ## The same with many more generated cases per property (CASES=)
-	PROPTEST_CASES=$(or $(CASES),4096) scripts/test.sh
+	PROPTEST_CASES=$(or $(CASES),4096) EXAMPLES=$(or $(EXAMPLES),300) scripts/test.sh
+
+.PHONY: api-test
+api-test: deps ## The API against its OpenAPI document, by schemathesis (EXAMPLES= per operation, SEED= to repeat)
+	$(if $(EXAMPLES),EXAMPLES=$(EXAMPLES)) $(if $(SEED),SEED=$(SEED)) scripts/api-test.sh
 
 .PHONY: soak
 soak: deps ## Random loads against the model while the server and PostgreSQL are killed, for so many MINUTES (30)
@@ -77,7 +81,7 @@ fmt: ## Format the code
 
 .PHONY: deps
 deps: ## Install what is missing to build and test (CADASTRE_NO_INSTALL=1: only say what is missing)
-	@scripts/deps.sh compiler postgres curl cargo-deny
+	@scripts/deps.sh compiler postgres curl python cargo-deny
 
 # What running needs; the tools of the checks are not among it.
 .PHONY: deps-run

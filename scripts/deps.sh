@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing of the things named: compiler, postgres, curl, cargo-deny.
+# Installs what is missing of the things named: compiler, postgres, curl, python, cargo-deny.
 # With CADASTRE_NO_INSTALL=1 it only says what is missing, and how to get it, and fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +16,11 @@ has_compiler() {
 
 # The examples in docs/examples are shell scripts, and tests run them; so does `make bench-crawl`.
 has_curl() { command -v curl >/dev/null; }
+
+# With the module that makes virtual environments, which Debian packs apart.
+has_python() {
+    python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
 
 # The same places that the embedded-postgres crate looks at.
 has_postgres() {
@@ -94,6 +99,9 @@ how_to_get() {
         postgres-*) echo "install PostgreSQL 14 or newer, with its server programs" ;;
         curl-apt) echo "apt-get install curl ca-certificates" ;;
         curl-*) echo "install curl" ;;
+        python-apt) echo "apt-get install python3 python3-venv" ;;
+        python-brew) echo "brew install python" ;;
+        python-*) echo "install Python 3.11 or newer, with venv" ;;
         cargo-deny-*) echo "scripts/deps.sh cargo-deny" ;;
     esac
 }
@@ -104,6 +112,8 @@ install() {
         postgres-apt) apt_install_postgres ;;
         postgres-brew) quietly brew install postgresql@17 ;;
         curl-apt) apt_install curl ca-certificates ;;
+        python-apt) apt_install python3 python3-venv ;;
+        python-brew) quietly brew install python ;;
         cargo-deny-*) install_cargo_deny ;;
     esac
 }
@@ -152,7 +162,7 @@ fi
 wanted=() impossible=() optional=
 for need in "${missing[@]}"; do
     case $need-$installer in
-        cargo-deny-* | *-apt | postgres-brew) wanted+=("$need") ;;
+        cargo-deny-* | *-apt | postgres-brew | python-brew) wanted+=("$need") ;;
         # The program downloads a server where it finds none.
         postgres-*) optional=postgres ;;
         *) impossible+=("$need") ;;

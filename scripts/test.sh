@@ -30,8 +30,12 @@ trap 'rm -f "$log"' EXIT
 outcome=0
 cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$log" || outcome=$?
 
+step "the API against its OpenAPI document"
+api_failure=
+scripts/api-test.sh || { outcome=1 && api_failure="FAILED: the API against its OpenAPI document\n"; }
+
 step "closing lines of the test runner"
-awk '/^ +(Running|Doc-tests) / { name = $0; sub(/^ +/, "", name) }
+awk -v failures="$api_failure" '/^ +(Running|Doc-tests) / { name = $0; sub(/^ +/, "", name) }
     /^test .* FAILED$/ { failures = failures "FAILED: " $2 " (" name ")\n" }
     /^test result:/ { print name ": " $0; passed += $4; failed += $6; ignored += $8 }
     END {

@@ -79,6 +79,7 @@ pub struct IngestRequest<R> {
     #[serde(default)]
     pub id_generation: IdGeneration,
     /// The prefix of generated ids, such as `hr-principals`.
+    #[schemars(length(max = 100))]
     pub id_prefix: Option<String>,
     /// The step, in the chunked form of older callers.
     pub sync_session: Option<SyncStep>,
@@ -93,7 +94,9 @@ pub struct IngestRequest<R> {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incomplete_parents: Vec<Uuid>,
     /// A fingerprint of what the source was asked for; see [`crate::session::OpenSession::source_filter`].
+    #[schemars(length(max = 200))]
     pub source_filter: Option<String>,
     /// How long ago the reading began; see [`crate::session::OpenSession::read_began_ms_ago`].
+    #[schemars(range(max = 2_592_000_000_u64))]
     pub read_began_ms_ago: Option<u64>,
 }

@@ -56,8 +56,10 @@ pub struct CreateKey {
     #[schemars(length(min = 1, max = 200))]
     pub name: String,
     /// What it may do.
+    #[schemars(length(min = 1))]
     pub permissions: Vec<Permission>,
     /// The systems it may touch; all of the workspace when absent.
+    #[schemars(length(min = 1))]
     pub system_ids: Option<Vec<SystemId>>,
     /// When it stops working; 90 days from now when absent.
     pub expires_at: Option<DateTime<Utc>>,

@@ -43,7 +43,7 @@ pub use held::{ChangeSet, ChangeSetPage, ChangeSetState, Decision, HeldRow, Held
 pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, WhoAmI};
 pub use problem::Problem;
 pub use run::{CollectionReport, CollectionStatus, Failure, RunOutcome, RunReport, Traffic};
-pub use schema::record_schema;
+pub use schema::{record_schema, record_subschema};
 pub use type_name::{InvalidTypeName, TypeName};
 
 /// A connected source. Every row of the register belongs to exactly one.

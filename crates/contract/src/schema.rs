@@ -1,27 +1,42 @@
 //! JSON Schemas of the records.
 
-use schemars::{Schema, schema_for};
+use schemars::{Schema, SchemaGenerator};
 
 use crate::{Entity, records};
 
+/// Calls a generic method of a schema generator with the type of an entity's record.
+macro_rules! for_record {
+    ($entity:expr, $generator:ident.$method:ident) => {
+        match $entity {
+            Entity::Systems => $generator.$method::<records::System>(),
+            Entity::Principals => $generator.$method::<records::Principal>(),
+            Entity::Resources => $generator.$method::<records::Resource>(),
+            Entity::ResourceAssignments => $generator.$method::<records::ResourceAssignment>(),
+            Entity::ResourceRelationships => $generator.$method::<records::ResourceRelationship>(),
+            Entity::Identities => $generator.$method::<records::Identity>(),
+            Entity::IdentityMembers => $generator.$method::<records::IdentityMember>(),
+            Entity::Contexts => $generator.$method::<records::Context>(),
+            Entity::ContextMembers => $generator.$method::<records::ContextMember>(),
+            Entity::PrincipalActivity => $generator.$method::<records::PrincipalActivity>(),
+            Entity::GovernanceCatalogs => $generator.$method::<records::GovernanceCatalog>(),
+            Entity::AssignmentPolicies => $generator.$method::<records::AssignmentPolicy>(),
+            Entity::AssignmentRequests => $generator.$method::<records::AssignmentRequest>(),
+            Entity::CertificationDecisions => {
+                $generator.$method::<records::CertificationDecision>()
+            }
+        }
+    };
+}
+
 /// The JSON Schema (2020-12) of an entity's record, generated from its type.
 pub fn record_schema(entity: Entity) -> Schema {
-    match entity {
-        Entity::Systems => schema_for!(records::System),
-        Entity::Principals => schema_for!(records::Principal),
-        Entity::Resources => schema_for!(records::Resource),
-        Entity::ResourceAssignments => schema_for!(records::ResourceAssignment),
-        Entity::ResourceRelationships => schema_for!(records::ResourceRelationship),
-        Entity::Identities => schema_for!(records::Identity),
-        Entity::IdentityMembers => schema_for!(records::IdentityMember),
-        Entity::Contexts => schema_for!(records::Context),
-        Entity::ContextMembers => schema_for!(records::ContextMember),
-        Entity::PrincipalActivity => schema_for!(records::PrincipalActivity),
-        Entity::GovernanceCatalogs => schema_for!(records::GovernanceCatalog),
-        Entity::AssignmentPolicies => schema_for!(records::AssignmentPolicy),
-        Entity::AssignmentRequests => schema_for!(records::AssignmentRequest),
-        Entity::CertificationDecisions => schema_for!(records::CertificationDecision),
-    }
+    let generator = SchemaGenerator::default();
+    for_record!(entity, generator.into_root_schema_for)
+}
+
+/// The same schema as a part of a larger document: a reference to it, which the generator defines.
+pub fn record_subschema(entity: Entity, generator: &mut SchemaGenerator) -> Schema {
+    for_record!(entity, generator.subschema_for)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub struct OpenSession {
     #[serde(default)]
     pub id_generation: IdGeneration,
     /// The prefix of generated ids.
+    #[schemars(length(max = 100))]
     pub id_prefix: Option<String>,
     /// A fingerprint of what the source was asked for (filters, selected kinds). When it differs from the last
     /// committed full load of the same scope, removals are held: rows may be missing because the question changed.
@@ -36,6 +37,7 @@ pub struct OpenSession {
     pub run_id: Option<Uuid>,
     /// How long ago, in milliseconds, the reading of the source began. Rows that other loads wrote since then are not
     /// removed: they are newer than what this load knows. A length of time, because clocks differ.
+    #[schemars(range(max = 2_592_000_000_u64))]
     pub read_began_ms_ago: Option<u64>,
 }
 

@@ -8,7 +8,6 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     middleware::{self, Next},
     response::Response,
-    routing::get,
 };
 use contract::Problem;
 use sqlx::PgPool;
@@ -31,6 +30,7 @@ use crate::{
     error::ApiError,
     health, ingest,
     memory::{Memory, PATIENCE},
+    openapi::{self, Routes},
     read,
     record::Schemas,
     retention::{self, Retention},
@@ -102,18 +102,24 @@ impl AppState {
     }
 }
 
-/// Every route.
-pub fn router(state: AppState) -> Router {
-    let request_id = HeaderName::from_static(REQUEST_ID);
-    Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
+/// Every route, with its description.
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(health::routes())
+        .merge(openapi::routes())
         .merge(auth::routes())
         .merge(ingest::routes())
         .merge(session::routes())
         .merge(deletion::routes())
         .merge(run::routes())
         .merge(read::routes())
+}
+
+/// What serves.
+pub fn router(state: AppState) -> Router {
+    let request_id = HeaderName::from_static(REQUEST_ID);
+    routes()
+        .into_router()
         .fallback(|| async { ApiError::NotFound("there is nothing at this path".into()) })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(middleware::from_fn(no_store))
@@ -143,12 +149,13 @@ async fn name_request(request: Request, next: Next) -> Response {
     response
 }
 
-/// Answers are about access: nobody in between keeps them.
+/// Answers are about access: nobody in between keeps them, unless a route says that it tells nothing.
 async fn no_store(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response
         .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response.headers_mut().insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

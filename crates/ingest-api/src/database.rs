@@ -71,7 +71,8 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
     ]);
     let pool = PgPoolOptions::new()
         .max_connections(settings.max_connections)
-        .acquire_timeout(Duration::from_secs(5))
+        // Who finds no connection by then is asked to come again; waiting longer would only lengthen the queue.
+        .acquire_timeout(Duration::from_secs(2))
         .after_release(|connection, _| {
             Box::pin(async move {
                 // One simple message: outside a transaction both are the same moment.

@@ -1,20 +1,59 @@
 //! Probes: is the process alive, can it serve?
 
-use axum::{Json, extract::State, http::StatusCode};
-use serde_json::{Value, json};
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use crate::{app::AppState, error::ApiError};
+use crate::{
+    app::AppState,
+    error::ApiError,
+    openapi::{Operation, Routes, Tag},
+};
+
+/// The routes of the probes.
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/health/live",
+            live,
+            Operation::new(Tag::Server, "getLiveness", "Does the process answer?")
+                .public()
+                .answers::<Health>(200, "It does."),
+        )
+        .get(
+            "/health/ready",
+            ready,
+            Operation::new(Tag::Server, "getReadiness", "Can the server serve?")
+                .says("Asks the database too. A load balancer sends requests only to servers that can.")
+                .public()
+                .answers::<Health>(200, "It can.")
+                .refuses(503, "The database is away."),
+        )
+}
+
+/// The state of the server.
+#[derive(Serialize, JsonSchema)]
+struct Health {
+    /// `live` or `ready`.
+    status: &'static str,
+    /// The server's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
+}
 
 /// The process answers.
-pub async fn live() -> Json<Value> {
-    Json(json!({"status": "live"}))
+async fn live() -> Json<Health> {
+    Json(Health {
+        status: "live",
+        version: None,
+    })
 }
 
 /// The database answers too.
-pub async fn ready(State(state): State<AppState>) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn ready(State(state): State<AppState>) -> Result<Json<Health>, ApiError> {
     sqlx::query("select 1").execute(&state.pool).await?;
-    Ok((
-        StatusCode::OK,
-        Json(json!({"status": "ready", "version": env!("CARGO_PKG_VERSION")})),
-    ))
+    Ok(Json(Health {
+        status: "ready",
+        version: Some(env!("CARGO_PKG_VERSION")),
+    }))
 }

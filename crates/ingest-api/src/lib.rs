@@ -43,6 +43,7 @@ pub mod deletion;
 pub mod entity;
 pub mod ingest;
 pub mod merge;
+pub mod openapi;
 pub mod read;
 pub mod record;
 pub mod retention;

@@ -1,6 +1,7 @@
 //! Why a principal has access to a resource: every path, with its dates and the loads that brought it.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
@@ -13,7 +14,7 @@ const GREATEST_DEPTH: i32 = 64;
 const MOST_PATHS: i32 = 50;
 
 /// The answer to "why does this principal have access to this resource?".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The system of both.
@@ -37,7 +38,7 @@ pub struct Explanation {
 }
 
 /// One way from a principal to a resource; nothing on it comes twice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessPath {
     /// Its place in the list, from 1.
@@ -56,7 +57,7 @@ pub struct AccessPath {
 }
 
 /// One step: something holds, or contains, the next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// What holds.

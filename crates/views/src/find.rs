@@ -1,5 +1,6 @@
 //! Finding principals and resources by what a person types.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 use crate::{ViewError, page::MAX_PAGE};
 
 /// A principal that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct FoundPrincipal {
     /// Its system.
@@ -25,7 +26,7 @@ pub struct FoundPrincipal {
 }
 
 /// A resource that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct FoundResource {
     /// Its system.

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ pub const MAX_PAGE: u32 = 1000;
 
 /// Where a page ended: the key of its last row. On the wire it is an opaque word; rows that came or went since do not
 /// disturb the pages after it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
     other_id: Uuid,
@@ -97,8 +98,9 @@ fn decode(text: &str) -> Option<Cursor> {
 }
 
 /// A page of rows, and where the next one begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
@@ -108,7 +110,7 @@ pub struct Page<T> {
 }
 
 /// How something is held, in effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct Access {
     /// The type of assignment; `Eligible` when an eligible membership lies on the way.
@@ -134,7 +136,7 @@ pub struct Access {
 }
 
 /// Somebody who has access to a resource, by one way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
     /// The principal.
@@ -154,7 +156,7 @@ pub struct Holder {
 }
 
 /// Something that a principal has access to, by one way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct Holding {
     /// The resource.

@@ -1,5 +1,6 @@
 //! The principals that hold the most powerful directory roles.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 use crate::ViewError;
 
 /// A principal with directory roles.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct PrivilegedPrincipal {
     /// Its system.
@@ -36,7 +37,7 @@ pub struct PrivilegedPrincipal {
 }
 
 /// A directory role that somebody holds, by the weightiest way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldRole {
     /// The role.

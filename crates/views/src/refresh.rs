@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection, PgPool, Row};
 
@@ -50,7 +51,7 @@ pub struct ViewRefresh {
 }
 
 /// How up to date a view is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct ViewStatus {
     /// The view.

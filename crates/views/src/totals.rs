@@ -1,12 +1,15 @@
 //! How much there is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgPool};
 
 use crate::ViewError;
 
 /// Live rows of a workspace, by table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, FromRow)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, FromRow,
+)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "each field is named after its table")]
 pub struct Totals {

@@ -43,6 +43,11 @@ impl GeneratedKey {
     }
 }
 
+/// Can this be the unsecret part of a key?
+pub fn is_key_id(text: &str) -> bool {
+    text.len() == ID_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 impl ApiKey {
     /// Reads a key; `None` when its form or checksum is wrong, which needs no look at the database.
     pub fn parse(text: &str) -> Option<Self> {

@@ -1,9 +1,11 @@
 //! API keys: who calls, and what they may do.
 //!
 //! A key is `fgc_<key id>_<secret>_<checksum>`. The database holds the id and a hash of the secret; 256 random bits
-//! need no slow hash. [`Caller`] is the extractor that every handler but the health probes starts from.
+//! need no slow hash. [`Caller`] is the extractor that every handler starts from, but for the health probes and the API's
+//! description.
 
 mod caller;
+mod docs;
 mod key;
 mod routes;
 mod store;

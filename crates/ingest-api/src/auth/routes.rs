@@ -1,31 +1,28 @@
 //! Keys over HTTP: whoami and rotate for the key itself, the rest for admins.
 
-use axum::{
-    Json, Router,
-    extract::State,
-    http::StatusCode,
-    routing::{get, post},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use chrono::{TimeDelta, Utc};
 use contract::{CreateKey, CreatedKey, KeyInfo, Permission, WhoAmI};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::{Caller, KeyError, NewKey, create_key, store};
+use super::{Caller, KeyError, NewKey, create_key, docs, key::is_key_id, store};
 use crate::{
-    app::AppState, audit, body::SmallBody, durable::durable, error::ApiError, params::InPath,
+    app::AppState, audit, body::SmallBody, durable::durable, error::ApiError, openapi::Routes,
+    params::InPath,
 };
 
 /// How long a key lives when nobody says otherwise.
 const DEFAULT_LIFETIME: TimeDelta = TimeDelta::days(90);
 
 /// The routes about keys.
-pub fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/crawlers/whoami", get(whoami))
-        .route("/api/crawlers/rotate", post(rotate))
-        .route("/api/admin/keys", get(list).post(create))
-        .route("/api/admin/keys/{key_id}/revoke", post(revoke))
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/api/crawlers/whoami", whoami, docs::whoami())
+        .post("/api/crawlers/rotate", rotate, docs::rotate())
+        .get("/api/admin/keys", list, docs::list())
+        .post("/api/admin/keys", create, docs::create())
+        .post("/api/admin/keys/{keyId}/revoke", revoke, docs::revoke())
 }
 
 async fn whoami(caller: Caller) -> Json<WhoAmI> {
@@ -118,6 +115,10 @@ async fn revoke(
     InPath(key_id): InPath<String>,
 ) -> Result<StatusCode, ApiError> {
     caller.require(Permission::Admin)?;
+    // What cannot be an id, such as a NUL character, is not for the database.
+    if !is_key_id(&key_id) {
+        return Err(ApiError::NotFound("there is no such key".into()));
+    }
     durable(async move {
         let mut transaction = state.pool.begin().await?;
         if !store::revoke(

@@ -4,6 +4,7 @@
 //! its scope, for parents that were read completely, and only as many as the guard lets through; more are held for a
 //! person. A removal is soft and has its history.
 
+mod docs;
 mod guard;
 mod held;
 mod list;

@@ -1,18 +1,15 @@
 //! Held removals over HTTP: see them, approve or reject them.
 
-use axum::{
-    Json, Router,
-    extract::State,
-    routing::{get, post},
-};
+use axum::{Json, extract::State};
 use contract::{
     ChangeSet, ChangeSetPage, ChangeSetState, Decision, Entity, HeldRowPage, Permission, SystemId,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{held, list, list::not_found, rows};
+use super::{docs, held, list, list::not_found, rows};
 use crate::{
     app::AppState,
     audit,
@@ -20,6 +17,7 @@ use crate::{
     body::SmallBody,
     durable::{durable, retrying},
     error::ApiError,
+    openapi::Routes,
     params::{InPath, InQuery},
     session::gate,
 };
@@ -29,13 +27,13 @@ const USUAL_PAGE: u32 = 100;
 const MAX_PAGE: u32 = 1000;
 
 /// The routes about held removals.
-pub fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/ingest/held", get(find))
-        .route("/api/ingest/held/{id}", get(show))
-        .route("/api/ingest/held/{id}/rows", get(show_rows))
-        .route("/api/ingest/held/{id}/approve", post(approve))
-        .route("/api/ingest/held/{id}/reject", post(reject))
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/api/ingest/held", find, docs::find())
+        .get("/api/ingest/held/{id}", show, docs::show())
+        .get("/api/ingest/held/{id}/rows", show_rows, docs::show_rows())
+        .post("/api/ingest/held/{id}/approve", approve, docs::approve())
+        .post("/api/ingest/held/{id}/reject", reject, docs::reject())
 }
 
 fn may_look(caller: &Caller) -> Result<(), ApiError> {
@@ -45,13 +43,19 @@ fn may_look(caller: &Caller) -> Result<(), ApiError> {
     Ok(())
 }
 
-#[derive(Deserialize)]
+/// Which change sets.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FindQuery {
+pub struct FindQuery {
+    /// Only those that stand so.
     state: Option<ChangeSetState>,
+    /// Only those of this system.
     system_id: Option<SystemId>,
+    /// Only those about rows of this entity.
     entity: Option<Entity>,
+    /// `next` of the page before.
     after: Option<Uuid>,
+    /// At most so many; 100 when absent, never more than 1,000.
     limit: Option<u32>,
 }
 
@@ -85,10 +89,13 @@ async fn show(
     Ok(Json(change_set))
 }
 
-#[derive(Deserialize)]
+/// Which rows of a change set.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RowsQuery {
+pub struct RowsQuery {
+    /// `next` of the page before.
     after: Option<i64>,
+    /// At most so many; 100 when absent, never more than 1,000.
     limit: Option<u32>,
 }
 

@@ -3,7 +3,9 @@
 mod arrival;
 mod call;
 mod chunked;
+mod docs;
 mod envelope;
+mod example;
 mod idempotency;
 mod routes;
 mod systems;

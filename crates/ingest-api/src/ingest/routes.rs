@@ -1,10 +1,9 @@
 //! The endpoint of every entity.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode},
-    routing::{MethodRouter, post},
 };
 use contract::{Entity, IngestAnswer, Permission};
 
@@ -12,33 +11,34 @@ use super::{
     arrival::ArrivedAt,
     call::Call,
     chunked::{self, Chunk, Lost},
+    docs,
     envelope::Envelope,
     systems,
 };
-use crate::{app::AppState, auth::Caller, body::RecordBody, durable::durable, error::ApiError};
+use crate::{
+    app::AppState, auth::Caller, body::RecordBody, durable::durable, error::ApiError,
+    openapi::Routes,
+};
 
 /// One route per entity.
-pub fn routes() -> Router<AppState> {
+pub fn routes() -> Routes {
     Entity::ALL
         .into_iter()
-        .fold(Router::new(), |router, entity| {
-            router.route(
-                &format!("/api/ingest/{}", entity.wire_name()),
-                endpoint(entity),
-            )
-        })
+        .fold(Routes::new(), with_endpoint)
         // Bodies have limits of their own, before and after decompression.
-        .layer(DefaultBodyLimit::disable())
+        .around(|router| router.layer(DefaultBodyLimit::disable()))
 }
 
-fn endpoint(entity: Entity) -> MethodRouter<AppState> {
-    post(
+fn with_endpoint(routes: Routes, entity: Entity) -> Routes {
+    routes.post(
+        &format!("/api/ingest/{}", entity.wire_name()),
         // The arrival first: the others wait for the database.
         move |arrived: ArrivedAt,
               State(state): State<AppState>,
               caller: Caller,
               headers: HeaderMap,
               body: RecordBody| { handle(entity, arrived, state, caller, headers, body) },
+        docs::post(entity),
     )
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Every answer is limited to the caller's workspace and to the systems that its key may touch.
 
-use axum::{Json, Router, extract::State, routing::get};
+mod docs;
+
+use axum::{Json, extract::State};
 use contract::{Permission, SystemId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use views::{Cursor, ViewError};
@@ -12,6 +15,7 @@ use crate::{
     app::AppState,
     auth::Caller,
     error::ApiError,
+    openapi::Routes,
     params::{InPath, InQuery},
     system,
 };
@@ -20,22 +24,24 @@ use crate::{
 const USUAL_PAGE: u32 = 100;
 
 /// The routes for reading.
-pub fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/systems", get(systems))
-        .route("/api/totals", get(totals))
-        .route("/api/principals", get(find_principals))
-        .route("/api/resources", get(find_resources))
-        .route(
-            "/api/systems/{system_id}/resources/{resource_id}/access",
-            get(resource_holders),
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/api/systems", systems, docs::systems())
+        .get("/api/totals", totals, docs::totals())
+        .get("/api/principals", find_principals, docs::find_principals())
+        .get("/api/resources", find_resources, docs::find_resources())
+        .get(
+            "/api/systems/{systemId}/resources/{resourceId}/access",
+            resource_holders,
+            docs::resource_holders(),
         )
-        .route(
-            "/api/systems/{system_id}/principals/{principal_id}/access",
-            get(principal_holdings),
+        .get(
+            "/api/systems/{systemId}/principals/{principalId}/access",
+            principal_holdings,
+            docs::principal_holdings(),
         )
-        .route("/api/access/explain", get(explain))
-        .route("/api/access/privileged", get(privileged))
+        .get("/api/access/explain", explain, docs::explain())
+        .get("/api/access/privileged", privileged, docs::privileged())
 }
 
 fn readable(caller: &Caller) -> Result<(), ApiError> {
@@ -63,8 +69,11 @@ fn whole_workspace(caller: &Caller) -> Result<(), ApiError> {
     ))
 }
 
-#[derive(Serialize)]
+/// What was found.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
 struct Items<T> {
+    /// In order.
     items: Vec<T>,
 }
 
@@ -87,10 +96,13 @@ async fn totals(
     Ok(Json(views::totals(&state.pool, caller.workspace_id).await?))
 }
 
-#[derive(Deserialize)]
+/// What to look for.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Find {
+    /// What a person typed: a name, its beginning, a part of it, or an id.
     search: String,
+    /// At most so many; 100 when absent, never more than 1,000.
     limit: Option<u32>,
 }
 
@@ -134,10 +146,13 @@ async fn find_resources(
     Ok(Json(Items { items }))
 }
 
-#[derive(Deserialize)]
+/// Which page.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PageQuery {
+    /// `next` of the page before.
     after: Option<String>,
+    /// At most so many; 100 when absent, never more than 1,000.
     limit: Option<u32>,
 }
 
@@ -192,11 +207,15 @@ async fn principal_holdings(
     Ok(Json(holdings))
 }
 
-#[derive(Deserialize)]
+/// Whose access to what.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ExplainQuery {
+    /// The system of both.
     system_id: SystemId,
+    /// The principal.
     principal_id: Uuid,
+    /// The resource.
     resource_id: Uuid,
 }
 
@@ -219,9 +238,11 @@ async fn explain(
     Ok(Json(explanation))
 }
 
-#[derive(Deserialize)]
+/// How many.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Limit {
+    /// At most so many; 100 when absent, never more than 1,000.
     limit: Option<u32>,
 }
 

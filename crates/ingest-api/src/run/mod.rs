@@ -1,27 +1,32 @@
 //! Run reports: what crawls say about themselves.
 
-use axum::{
-    Json, Router,
-    extract::State,
-    http::StatusCode,
-    routing::{get, post},
-};
+mod docs;
+
+use axum::{Json, extract::State, http::StatusCode};
 use contract::{Permission, RunReport};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json as SqlJson;
 
 use crate::{
     app::AppState, auth::Caller, body::SmallBody, durable::durable, error::ApiError,
-    params::InQuery, system,
+    openapi::Routes, params::InQuery, system,
 };
 
 /// The routes about runs.
-pub fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/ingest/sync-log", get(list).post(report))
-        .route(
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/api/ingest/sync-log", list, docs::list())
+        .post("/api/ingest/sync-log", report, docs::report())
+        .get(
             "/api/ingest/refresh-views",
-            post(refresh_views).get(refresh_status),
+            refresh_status,
+            docs::refresh_status(),
+        )
+        .post(
+            "/api/ingest/refresh-views",
+            refresh_views,
+            docs::refresh_views(),
         )
 }
 
@@ -62,14 +67,18 @@ async fn report(
     .await
 }
 
-#[derive(Deserialize)]
+/// How many reports.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Latest {
-    limit: Option<i64>,
+    /// At most so many; 20 when absent, never more than 200.
+    limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+/// Run reports.
+#[derive(Serialize, JsonSchema)]
 struct Runs {
+    /// The reports.
     items: Vec<RunReport>,
 }
 
@@ -87,7 +96,7 @@ async fn list(
          order by started_at desc, run_id limit $2",
     )
     .bind(caller.workspace_id)
-    .bind(latest.limit.unwrap_or(20).clamp(1, 200))
+    .bind(i64::from(latest.limit.unwrap_or(20).clamp(1, 200)))
     .bind(&caller.key.system_ids)
     .fetch_all(&state.pool)
     .await?;
@@ -95,8 +104,10 @@ async fn list(
     Ok(Json(Runs { items }))
 }
 
-#[derive(Serialize)]
+/// How up to date the views are.
+#[derive(Serialize, JsonSchema)]
 struct RefreshStatus {
+    /// Every view whose result is kept.
     views: Vec<views::ViewStatus>,
 }
 

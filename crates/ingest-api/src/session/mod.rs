@@ -7,6 +7,7 @@
 
 mod batch;
 mod commit;
+mod docs;
 mod expiry;
 pub mod gate;
 mod open;

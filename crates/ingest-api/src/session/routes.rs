@@ -1,43 +1,42 @@
 //! Sessions over HTTP, in the native form.
 
-use axum::{
-    Json, Router,
-    extract::State,
-    http::StatusCode,
-    routing::{get, post, put},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use contract::{
     Completeness, IngestAnswer, Permission,
     session::{OpenSession, SessionOpened, SessionState, SessionStatus},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Form, batch, commit::commit, open, outcome::outcome, quarantine, store};
+use super::{Form, batch, commit::commit, docs, open, outcome::outcome, quarantine, store};
 use crate::{
     app::AppState,
     auth::Caller,
     body::{Received, RecordBody, SmallBody},
     durable::durable,
     error::ApiError,
+    openapi::Routes,
     params::{InPath, InQuery},
 };
 
 /// The routes about sessions.
-pub fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/ingest/sessions", post(open_session))
-        .route("/api/ingest/sessions/{sync_id}", get(show))
-        .route(
-            "/api/ingest/sessions/{sync_id}/batches/{seq}",
-            put(put_batch),
+pub fn routes() -> Routes {
+    Routes::new()
+        .post("/api/ingest/sessions", open_session, docs::open())
+        .get("/api/ingest/sessions/{syncId}", show, docs::show())
+        .put(
+            "/api/ingest/sessions/{syncId}/batches/{seq}",
+            put_batch,
+            docs::put_batch(),
         )
-        .route(
-            "/api/ingest/sessions/{sync_id}/commit",
-            post(commit_session),
+        .post(
+            "/api/ingest/sessions/{syncId}/commit",
+            commit_session,
+            docs::commit(),
         )
-        .route("/api/ingest/sessions/{sync_id}/abort", post(abort))
-        .route("/api/ingest/rejected", get(rejected))
+        .post("/api/ingest/sessions/{syncId}/abort", abort, docs::abort())
+        .get("/api/ingest/rejected", rejected, docs::rejected())
 }
 
 async fn open_session(
@@ -86,11 +85,15 @@ async fn put_batch(
 }
 
 /// `contract::session::Commit` as read: whether `complete` was said matters.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CommitBody {
+#[schemars(rename = "Commit")]
+pub struct CommitBody {
+    /// How many batches were sent: the numbers 0 to `batches - 1` must all have arrived.
     batches: u64,
+    /// The whole scope was read to its end, but for `incompleteParents`. When absent, naming some of those says so.
     complete: Option<bool>,
+    /// Parents (a group, for its members) whose children could not be read to the end: their rows stay.
     #[serde(default)]
     incomplete_parents: Vec<Uuid>,
 }
@@ -154,16 +157,22 @@ async fn show(
     Ok(Json(session.status(batches, totals)))
 }
 
-#[derive(Deserialize)]
+/// Which refused records.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RejectedQuery {
+pub struct RejectedQuery {
+    /// The load: `syncId` of its answer.
     sync_id: Uuid,
+    /// The last `rejectedId` of the page before.
     after: Option<i64>,
-    limit: Option<i64>,
+    /// At most so many; 100 when absent, never more than 1,000.
+    limit: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct RejectedPage {
+/// A page of refused records.
+#[derive(Serialize, JsonSchema)]
+pub struct RejectedPage {
+    /// The records, in the order in which they came.
     items: Vec<quarantine::Rejected>,
 }
 
@@ -174,14 +183,14 @@ async fn rejected(
 ) -> Result<Json<RejectedPage>, ApiError> {
     let query = query.read()?;
     let is_admin = caller.require(Permission::Admin).is_ok();
-    store::load(
+    store::require_visible(
         &mut *state.pool.acquire().await?,
         &caller,
         query.sync_id,
         is_admin,
     )
     .await?;
-    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    let limit = i64::from(query.limit.unwrap_or(100).clamp(1, 1000));
     let items =
         quarantine::rejected(&state.pool, query.sync_id, query.after.unwrap_or(0), limit).await?;
     Ok(Json(RejectedPage { items }))

@@ -204,6 +204,38 @@ pub const fn mode_name(mode: SyncMode) -> &'static str {
     }
 }
 
+/// Refuses a caller that may not look at a load, whatever it loads.
+pub async fn require_visible(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    sync_id: Uuid,
+    for_admin: bool,
+) -> Result<(), ApiError> {
+    let load: Option<(String, Option<SystemId>)> = sqlx::query_as(
+        "select key_id, system_id from sync_sessions where sync_id = $1 and workspace_id = $2",
+    )
+    .bind(sync_id)
+    .bind(caller.workspace_id)
+    .fetch_optional(connection)
+    .await?;
+    let is_visible = load.is_some_and(|(key_id, system_id)| match system_id {
+        Some(system_id) => {
+            (key_id == caller.key.key_id || for_admin) && caller.may_touch(system_id)
+        }
+        // A load of systems spans them: for the key that made it, and for admins of all of them.
+        None => key_id == caller.key.key_id || (for_admin && caller.key.system_ids.is_none()),
+    });
+    if is_visible {
+        Ok(())
+    } else {
+        Err(no_session(sync_id))
+    }
+}
+
+fn no_session(sync_id: Uuid) -> ApiError {
+    ApiError::NotFound(format!("there is no session {sync_id} of this key"))
+}
+
 /// A load by its id. One of another key is not there for the caller; an admin may see and abort any of the workspace.
 pub async fn load(
     connection: &mut PgConnection,
@@ -211,7 +243,7 @@ pub async fn load(
     sync_id: Uuid,
     for_admin: bool,
 ) -> Result<Session, ApiError> {
-    let not_found = || ApiError::NotFound(format!("there is no session {sync_id} of this key"));
+    let not_found = || no_session(sync_id);
     let session = find(connection, sync_id, Some(caller.workspace_id))
         .await?
         .ok_or_else(not_found)?;
@@ -224,7 +256,7 @@ pub async fn load(
     }
 }
 
-/// A load by its id, of a workspace or of any.
+/// A load by its id, of a workspace or of any. A load of systems is a single call and never a session.
 pub async fn find(
     connection: &mut PgConnection,
     sync_id: Uuid,
@@ -233,7 +265,7 @@ pub async fn find(
     let row = sqlx::query(
         "select sync_id, system_id, entity, form, sync_mode, scope, source_filter, run_id, key_id, id_generation, id_prefix, state, \
          opened_at, read_since, expires_at, expires_at <= now() as is_overdue, unidentified, totals, batches \
-         from sync_sessions where sync_id = $1 and ($2::integer is null or workspace_id = $2)",
+         from sync_sessions where sync_id = $1 and system_id is not null and ($2::integer is null or workspace_id = $2)",
     )
     .bind(sync_id)
     .bind(workspace_id)

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use contract::{SystemId, records::System};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Map;
 use sha2::{Digest, Sha256};
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// A system as the API shows it.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, JsonSchema, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct SystemInfo {
     /// Its number.
