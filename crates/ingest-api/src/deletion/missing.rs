@@ -10,6 +10,9 @@ use crate::{
     session::{Session, scope_key},
 };
 
+/// The number of the first parameter that is a scope's value, in the search for missing rows.
+const FIRST_SCOPE_VALUE: usize = 5;
+
 /// Puts the keys of the rows into the stage that are live in the scope, lie in completely read parents, were met neither by
 /// this load nor by any other since the reading of the source began, and have not been written since.
 pub async fn stage(
@@ -19,14 +22,16 @@ pub async fn stage(
 ) -> Result<u64, ApiError> {
     let spec = session.spec()?;
     let names = statements(spec);
+    let incomplete = &completeness.incomplete_parents;
     let parent = match spec.parent {
-        _ if completeness.incomplete_parents.is_empty() => String::new(),
-        Some(position) => format!(
-            " and not exists (select from unnest($5) as incomplete (id) where incomplete.id = t.{})",
+        Some(position) if !incomplete.is_empty() => format!(
+            " and not exists (select from unnest(${}::uuid[]) as incomplete (id) where incomplete.id = t.{})",
+            FIRST_SCOPE_VALUE + session.wanted.scope.len(),
             spec.key[position].sql
         ),
-        // Nothing can be said about any row.
-        None => " and false".to_owned(),
+        // Without parents nothing can be said about any row.
+        None if !incomplete.is_empty() => return Ok(0),
+        _ => String::new(),
     };
     let keys = spec
         .key
@@ -39,12 +44,11 @@ pub async fn stage(
          select row_number() over (order by {keys}), {keys}, t.valid_from from {table} t \
          where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{scope} \
          and not (t.row_id <@ (select coalesce(range_agg(met.numbers), '{{}}') from rows_met m, unnest(m.row_ids) met (numbers) \
-         where m.sync_id = $3 or (m.system_id = $1 and m.entity = $4 and m.met_at >= $2))){parent} \
-         and $5::uuid[] is not null",
+         where m.sync_id = $3 or (m.system_id = $1 and m.entity = $4 and m.met_at >= $2))){parent}",
         stage = names.stage,
         list = names.key_list,
         table = spec.table,
-        scope = scope_filter(spec, &session.wanted.scope, 6),
+        scope = scope_filter(spec, &session.wanted.scope, FIRST_SCOPE_VALUE),
     );
     // Whatever the planner believes about a table that was just loaded, a join with the incomplete parents must hash:
     // nested loops over a million rows take hours.
@@ -55,10 +59,12 @@ pub async fn stage(
         .bind(session.wanted.system_id)
         .bind(session.read_since)
         .bind(session.sync_id)
-        .bind(spec.entity.wire_name())
-        .bind(&completeness.incomplete_parents);
+        .bind(spec.entity.wire_name());
     for value in session.wanted.scope.values() {
         query = query.bind(value);
+    }
+    if !parent.is_empty() {
+        query = query.bind(incomplete);
     }
     let missing = query.execute(&mut *connection).await?.rows_affected();
     // What follows goes by index from the stage, which is small, to the table.
