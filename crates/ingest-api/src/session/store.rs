@@ -82,7 +82,7 @@ impl Session {
             system_id: self.wanted.system_id,
             sync_id: self.sync_id,
             mode: self.wanted.sync_mode,
-            opened_at: self.opened_at,
+            not_before: self.opened_at,
         })
     }
 

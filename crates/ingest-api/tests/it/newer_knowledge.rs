@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     app::{TestApp, id, people},
     client::{Call, Client},
+    retention::purge_after,
 };
 
 async fn live(app: &TestApp) -> i64 {
@@ -316,4 +317,122 @@ async fn what_another_load_met_since_the_reading_began_is_not_removed_by_one_ope
         assert_eq!(late["deleted"], 0, "{mode}");
     }
     assert_eq!(live(&app).await, 40);
+}
+
+/// Opens a full load of all people that has brought all but number 39; answers its path.
+async fn without_the_last(app: &TestApp) -> String {
+    let body = json!({"systemId": app.system_id, "entity": "principals", "syncMode": "full"});
+    let opened = app.post("/api/ingest/sessions", &body).await.expect(201);
+    let sync_id = opened["syncId"].as_str().expect("an id");
+    let session = format!("/api/ingest/sessions/{sync_id}");
+    app.put(
+        &format!("{session}/batches/0"),
+        &json!({"records": people(0..39, "Ada")}),
+    )
+    .await
+    .expect(200);
+    session
+}
+
+async fn commit(app: &TestApp, session: &str) -> Value {
+    app.post(
+        &format!("{session}/commit"),
+        &json!({"batches": 1, "complete": true}),
+    )
+    .await
+    .expect(200)
+}
+
+async fn run(app: &TestApp, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(&app.pool).await.expect(sql);
+}
+
+#[tokio::test]
+async fn what_another_load_met_days_ago_is_not_removed_by_one_that_is_open_since() {
+    let app = TestApp::start().await;
+    app.ingest("principals", people(0..40, "Ada"), json!({}))
+        .await
+        .expect(201);
+    let session = without_the_last(&app).await;
+    app.ingest("principals", people(39..40, "Ada"), json!({}))
+        .await
+        .expect(201);
+    // Retention comes by while the load goes on, a batch a day.
+    purge_after(&app, 3).await;
+    assert_eq!(commit(&app, &session).await["deleted"], 0);
+    assert_eq!(live(&app).await, 40);
+    let purged = purge_after(&app, 3).await;
+    assert_eq!(purged.batches_met, 2, "needed no more");
+}
+
+#[tokio::test]
+async fn a_reading_that_began_before_what_is_still_known_removes_nothing() {
+    let app = TestApp::start().await;
+    app.ingest("principals", people(0..40, "Ada"), json!({}))
+        .await
+        .expect(201);
+    run(
+        &app,
+        "update principals set valid_from = valid_from - interval '9 days', first_seen_at = first_seen_at - interval '9 days'",
+    )
+    .await;
+    app.ingest("principals", people(39..40, "Ada"), json!({}))
+        .await
+        .expect(201);
+    assert_eq!(purge_after(&app, 3).await.batches_met, 1);
+    let late = json!({"syncMode": "full", "readBeganMsAgo": 5 * 24 * 3_600_000});
+    let late = app
+        .ingest("principals", people(0..39, "Ada"), late)
+        .await
+        .expect(201);
+    assert_eq!(live(&app).await, 40);
+    assert!(late["removalsSkipped"].is_string(), "{late}");
+}
+
+#[tokio::test]
+async fn what_is_written_or_met_after_the_clock_was_set_back_is_not_removed_by_a_load_from_before()
+{
+    let app = TestApp::start().await;
+    app.ingest("principals", people(0..40, "Ada"), json!({}))
+        .await
+        .expect(201);
+    let session = without_the_last(&app).await;
+    // The clock went back by an hour: what it told before lies in the future.
+    run(
+        &app,
+        "update sync_sessions set opened_at = opened_at + interval '1 hour', read_since = read_since + interval '1 hour' \
+         where state = 'open'; update rows_met set met_at = met_at + interval '1 hour'",
+    )
+    .await;
+    let others =
+        json!([{"id": id(39), "displayName": "Ada 39"}, {"id": id(40), "displayName": "New"}]);
+    let written = app
+        .ingest("principals", others, json!({}))
+        .await
+        .expect(201);
+    let counts = (&written["inserted"], &written["unchanged"]);
+    assert_eq!(counts, (&json!(1), &json!(1)));
+    assert_eq!(commit(&app, &session).await["deleted"], 0);
+    assert_eq!(live(&app).await, 41);
+}
+
+#[tokio::test]
+async fn transactions_see_what_was_committed_while_they_waited_whatever_the_databases_default() {
+    let app = TestApp::over(12, async |url| {
+        let mut connection = PgConnection::connect(url).await.expect("connects");
+        sqlx::raw_sql(
+            "do $$ begin execute format('alter database %I set default_transaction_isolation = serializable', \
+             current_database()); end $$",
+        )
+        .execute(&mut connection)
+        .await
+        .expect("set");
+        url.to_owned()
+    })
+    .await;
+    let isolation: String = sqlx::query_scalar("show transaction_isolation")
+        .fetch_one(&app.pool)
+        .await
+        .expect("an answer");
+    assert_eq!(isolation, "read committed");
 }
