@@ -1,9 +1,8 @@
 //! Other loads and change sets that could take the rows of a batch for missing.
 //!
 //! A batch and the removals of other loads never pass each other unseen. A batch that begins while another load is open
-//! whose scope overlaps shares that load's lock, which its commit takes alone. A load opens after a batch has begun only
-//! to find the gate (`session::gate`) at its commit: it waits there for whoever is inside. What was met is then there to
-//! be read.
+//! whose scope overlaps shares that load's lock, which its commit takes alone. No load opens while a batch is under way
+//! (`session::gate`). What was met is therefore there to be read at a commit.
 
 use chrono::{DateTime, Utc};
 use contract::Scope;

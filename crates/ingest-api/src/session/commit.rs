@@ -4,7 +4,7 @@ use contract::{Completeness, IngestAnswer, SyncMode, session::SessionState};
 use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Arrived, Session, batch::touch, gate, store};
+use super::{Arrived, Session, batch::touch, store};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -25,11 +25,6 @@ pub async fn commit(
     retrying(|| async {
         let started = std::time::Instant::now();
         let mut transaction = state.pool.begin().await?;
-        let session = store::load(&mut transaction, caller, sync_id, false).await?;
-        if session.wanted.sync_mode == SyncMode::Full {
-            let wanted = &session.wanted;
-            gate::wait_for_those_inside(&mut transaction, wanted.system_id, wanted.entity).await?;
-        }
         store::hold_alone(&mut transaction, sync_id).await?;
         let session = store::load(&mut transaction, caller, sync_id, false).await?;
         if session.state == SessionState::Committed {

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use contract::{
-    IdGeneration, Permission,
+    IdGeneration, Permission, SyncMode,
     session::{OpenSession, SessionOpened, SessionState},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Form, store};
+use super::{Form, gate, store};
 use crate::{app::AppState, auth::Caller, entity, error::ApiError, system};
 
 /// Longest time that the reading of a source may take.
@@ -115,6 +115,9 @@ pub async fn open(
     let waited = asked.elapsed().as_millis() as u64 + 1;
     let said = wanted.read_began_ms_ago.unwrap_or(0);
     wanted.read_began_ms_ago = Some(said.saturating_add(waited));
+    if wanted.sync_mode == SyncMode::Full {
+        gate::close(&mut transaction, wanted.system_id, wanted.entity).await?;
+    }
     let mut outcome = store::insert(&mut transaction, caller, sync_id, form, &wanted).await?;
     if let Err(Some(in_the_way)) = outcome
         && make_way(&mut transaction, caller, form, in_the_way).await?

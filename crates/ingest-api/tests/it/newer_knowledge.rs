@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    app::{TestApp, id, people},
+    app::{TestApp, id, people, until},
     client::{Call, Client},
     retention::purge_after,
 };
@@ -435,4 +435,61 @@ async fn transactions_see_what_was_committed_while_they_waited_whatever_the_data
         .await
         .expect("an answer");
     assert_eq!(isolation, "read committed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_keeps_its_row_that_another_load_was_still_writing() {
+    let app = TestApp::start().await;
+    app.ingest(
+        "principals",
+        people(0..40, "Ada"),
+        json!({"syncMode": "full"}),
+    )
+    .await
+    .expect(201);
+    let open = async |mode: &str| {
+        let body = json!({"systemId": app.system_id, "entity": "principals", "syncMode": mode});
+        let opened = app.post("/api/ingest/sessions", &body).await.expect(201);
+        opened["syncId"].as_str().expect("an id").to_owned()
+    };
+    let batch = |sync_id: &str| format!("/api/ingest/sessions/{sync_id}/batches/0");
+    let (mut watcher, mut holder) = (app.connect().await, app.connect().await);
+
+    // A batch has written number 40, and stops at its end.
+    let writing = open("delta").await;
+    let mut holding = holder.begin().await.expect("begins");
+    sqlx::query("select from sync_sessions where sync_id = $1::uuid for no key update")
+        .bind(&writing)
+        .execute(&mut *holding)
+        .await
+        .expect("locks");
+    let (path, new) = (batch(&writing), json!({"records": people(40..41, "New")}));
+    let write = async { app.put(&path, &new).await.expect(200) };
+    let load = async {
+        somebody_waits(&mut watcher).await;
+        let sync_id = open("full").await;
+        let mut records = people(0..40, "Ada");
+        let odd = json!({"id": id(40), "displayName": 40});
+        records.as_array_mut().expect("a list").push(odd);
+        let (path, records) = (batch(&sync_id), json!({"records": records}));
+        let read = app.put(&path, &records).await.expect(200);
+        assert_eq!(read["rejected"], 1);
+        sync_id
+    };
+    let release = async {
+        // The load waits for the batch, or is through without it.
+        until(async || {
+            let through = "select count(*) from rejected_records";
+            let waiting =
+                "select count(*) from pg_locks where not granted and locktype = 'advisory' \
+                 and database = (select oid from pg_database where datname = current_database())";
+            app.count(through).await + app.count(waiting).await > 0
+        })
+        .await;
+        holding.rollback().await.expect("ends");
+    };
+    let (_, sync_id, ()) = tokio::join!(write, load, release);
+    let session = format!("/api/ingest/sessions/{sync_id}");
+    assert_eq!(commit(&app, &session).await["deleted"], 0);
+    assert_eq!(live(&app).await, 41);
 }
