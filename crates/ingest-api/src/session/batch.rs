@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contract::{IngestAnswer, MAX_ERRORS_IN_ANSWER, session::OpenSession};
-use sqlx::{PgConnection, Row as _, types::Json};
+use sqlx::{PgConnection, PgPool, Row as _, types::Json};
 use uuid::Uuid;
 
 use super::{Session, gate, quarantine, store};
@@ -186,6 +186,21 @@ async fn earlier_answer(
         });
     }
     Ok(Some(earlier.try_get::<Json<IngestAnswer>, _>("answer")?.0))
+}
+
+/// Did a batch with these bytes arrive?
+pub async fn has_batch(
+    pool: &PgPool,
+    sync_id: Uuid,
+    body_hash: [u8; 32],
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select from sync_batches where sync_id = $1 and body_hash = $2)",
+    )
+    .bind(sync_id)
+    .bind(body_hash.as_slice())
+    .fetch_one(pool)
+    .await
 }
 
 /// Claims the batch's number; `None` when it is taken. Waits for a transaction that is claiming the same one.

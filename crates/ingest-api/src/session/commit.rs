@@ -1,6 +1,7 @@
 //! The end of a load: what was not met is removed, or held.
 
 use contract::{Completeness, IngestAnswer, SyncMode, session::SessionState};
+use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use uuid::Uuid;
 
@@ -182,18 +183,19 @@ pub async fn batch_totals(
     connection: &mut PgConnection,
     session: &Session,
 ) -> Result<IngestAnswer, ApiError> {
-    let answers: Vec<Json<IngestAnswer>> =
-        sqlx::query_scalar("select answer from sync_batches where sync_id = $1 order by seq")
-            .bind(session.sync_id)
-            .fetch_all(connection)
-            .await?;
     let mut totals = IngestAnswer {
         sync_id: Some(session.sync_id),
         table: session.spec()?.table.to_owned(),
         ..IngestAnswer::default()
     };
-    for Json(answer) in &answers {
-        totals.add(answer);
+    // One after the other: nobody bounds how many there are.
+    let mut answers =
+        sqlx::query_scalar("select answer from sync_batches where sync_id = $1 order by seq")
+            .bind(session.sync_id)
+            .fetch(connection);
+    while let Some(Json(answer)) = answers.try_next().await? {
+        let answer: IngestAnswer = answer;
+        totals.add(&answer);
         totals.duration_ms += answer.duration_ms;
     }
     Ok(totals)

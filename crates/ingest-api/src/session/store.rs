@@ -196,6 +196,21 @@ pub async fn insert(
     Ok(Err(in_the_way))
 }
 
+/// How many full loads of a system's entity are open.
+pub async fn count_open(
+    connection: &mut PgConnection,
+    system_id: SystemId,
+    entity: Entity,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "select count(*) from sync_sessions where system_id = $1 and entity = $2 and state = 'open' and sync_mode = 'full'",
+    )
+    .bind(system_id)
+    .bind(entity.wire_name())
+    .fetch_one(connection)
+    .await
+}
+
 /// `full` or `delta`.
 pub const fn mode_name(mode: SyncMode) -> &'static str {
     match mode {
