@@ -7,6 +7,7 @@
 
 use contract::{Entity, SystemId};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 const KEY: &str = "hashtextextended($1::text || '|' || $2, 1)";
 
@@ -23,6 +24,25 @@ pub async fn enter(
         entity,
     )
     .await
+}
+
+/// Goes inside with a batch of a session, and shares the session's lock: it is not committed, aborted or expired until the
+/// transaction ends.
+pub async fn enter_with(
+    connection: &mut PgConnection,
+    system_id: SystemId,
+    entity: Entity,
+    sync_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "select pg_advisory_xact_lock_shared({KEY}), pg_advisory_xact_lock_shared(hashtextextended($3::text, 0))"
+    )))
+    .bind(system_id)
+    .bind(entity.wire_name())
+    .bind(sync_id)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Waits until nobody is inside and keeps others out until the transaction ends. To be called before the transaction

@@ -303,15 +303,6 @@ fn read(row: &PgRow) -> Result<Session, Box<dyn std::error::Error + Send + Sync>
     })
 }
 
-/// Holds a session for a batch: others may hold it too, but it is not committed, aborted or expired meanwhile.
-pub async fn hold_shared(connection: &mut PgConnection, sync_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_xact_lock_shared(hashtextextended($1::text, 0))")
-        .bind(sync_id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 /// Holds a session alone: every batch that is under way is done first.
 pub async fn hold_alone(connection: &mut PgConnection, sync_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
@@ -366,18 +357,6 @@ pub async fn mark_incomplete(
     .execute(pool)
     .await?;
     Ok(marked.rows_affected() > 0)
-}
-
-/// What was missing is there: takes one mark back, in the transaction that stores it.
-pub async fn unmark_incomplete(
-    connection: &mut PgConnection,
-    sync_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("update sync_sessions set unidentified = unidentified - 1 where sync_id = $1")
-        .bind(sync_id)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 /// Something that the caller sent is missing, and it cannot be told to which load of this entity it belongs: nothing may

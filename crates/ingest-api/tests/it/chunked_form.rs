@@ -251,7 +251,7 @@ async fn an_end_with_records_that_never_came_is_not_answered_as_stored() {
 #[tokio::test]
 async fn the_id_in_a_scope_may_be_written_in_either_case() {
     let app = TestApp::start().await;
-    let context = id(0xabcdef).to_string();
+    let context = id(0x00ab_cdef).to_string();
     let step = |more: Value| {
         let mut step = json!({"syncMode": "full", "scope": {"contextId": context.to_uppercase()}});
         crate::app::merge(&mut step, more);
