@@ -65,6 +65,8 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "30s"),
         ("timezone", "UTC"),
+        // Who waited for a lock must see what was committed meanwhile, whatever the database's own default.
+        ("default_transaction_isolation", "read committed"),
         // A plan that was made while a table was small must not outlive that.
         ("plan_cache_mode", "force_custom_plan"),
         ("search_path", "public"),

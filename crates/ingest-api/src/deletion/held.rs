@@ -1,5 +1,6 @@
 //! Finding, applying, holding and deciding removals.
 
+use chrono::TimeDelta;
 use contract::{ChangeSet, ChangeSetState, Completeness, Held, SystemId};
 use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use uuid::Uuid;
@@ -16,6 +17,9 @@ use crate::{
     merge::{self, Load, OVERLAPS, statements},
     session::Session,
 };
+
+/// Retention may be ahead of a load's opening by as long as a transaction takes.
+const MARGIN: TimeDelta = TimeDelta::hours(1);
 
 /// What became of the rows that a full load did not meet.
 #[derive(Debug)]
@@ -45,6 +49,12 @@ pub async fn conclude(
             "refused records whose row could not be told: {}",
             session.unidentified
         )));
+    }
+    if session.opened_at - session.read_since > merge::MET_KEPT - MARGIN {
+        return Ok(Removal::Skipped(
+            "the reading began more than 23 hours before the load was opened; what other loads met since is no longer known"
+                .into(),
+        ));
     }
     let load = session.load()?;
     merge::open_stage(connection, statements(load.spec)).await?;
@@ -182,7 +192,7 @@ pub async fn apply(connection: &mut PgConnection, change_set: &ChangeSet) -> Res
         system_id: change_set.system_id as SystemId,
         sync_id: change_set.sync_id,
         mode: contract::SyncMode::Full,
-        opened_at: change_set.created_at,
+        not_before: change_set.created_at,
     };
     let removed = merge::remove_staged(connection, load).await?;
     sqlx::query("update sync_sessions set is_settled = true, last_change_xid = pg_current_xact_id() where sync_id = $1")

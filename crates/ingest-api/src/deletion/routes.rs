@@ -195,8 +195,10 @@ async fn decide_once(
 ) -> Result<ChangeSet, ApiError> {
     let known = list::one(&state.pool, caller, id).await?;
     let mut transaction = state.pool.begin().await?;
-    // Whoever is meeting rows of the set at this moment takes them out of it first.
-    gate::close(&mut transaction, known.system_id, known.entity).await?;
+    if wanted == ChangeSetState::Approved {
+        // Whoever is meeting rows of the set at this moment takes them out of it first.
+        gate::close(&mut transaction, known.system_id, known.entity).await?;
+    }
     let change_set = held::lock(&mut transaction, caller.workspace_id, id)
         .await?
         .ok_or_else(not_found)?;

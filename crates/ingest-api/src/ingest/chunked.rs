@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use contract::{Entity, IngestAnswer, SyncStep, session::SessionState};
+use contract::{Entity, IngestAnswer, Scope, SyncStep, session::SessionState};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -75,8 +75,7 @@ impl Chunk<'_> {
         let session = self.session(sync_id).await?;
         require_same_load(&session, self.entity, first)?;
         if self.step == SyncStep::End && session.state == SessionState::Committed {
-            // An `end` that is repeated after a lost answer gets it again.
-            return Ok((StatusCode::OK, session.totals));
+            return self.answer_again(session, body).await;
         }
         session.require_open()?;
         self.expect(&session).await?;
@@ -88,6 +87,22 @@ impl Chunk<'_> {
             answer = session::commit(self.state, self.caller, sync_id, None, completeness).await?;
         }
         Ok((StatusCode::OK, answer))
+    }
+
+    /// An `end` that is repeated after a lost answer gets it again. One with records that never came must not hear that
+    /// they are stored.
+    async fn answer_again(
+        &self,
+        session: Session,
+        body: &mut RecordBody,
+    ) -> Result<(StatusCode, IngestAnswer), ApiError> {
+        let received = read(body, session::decoder(self.state, &session.wanted)?).await?;
+        let is_known = received.records.records == 0
+            || session::has_batch(&self.state.pool, session.sync_id, received.hash).await?;
+        if !is_known {
+            session.require_open()?;
+        }
+        Ok((StatusCode::OK, session.totals))
     }
 
     async fn session(&self, sync_id: Uuid) -> Result<Session, ApiError> {
@@ -153,7 +168,7 @@ fn require_same_load(
         && envelope
             .scope
             .as_ref()
-            .is_none_or(|scope| *scope == session.wanted.scope);
+            .is_none_or(|scope| is_same_scope(scope, &session.wanted.scope));
     if is_same {
         return Ok(());
     }
@@ -163,6 +178,18 @@ fn require_same_load(
                 .into(),
         sync_id: Some(session.sync_id),
     })
+}
+
+/// Ids are compared as ids: GUIDs come in either case, and the session has them in one.
+fn is_same_scope(said: &Scope, kept: &Scope) -> bool {
+    let is_same = |said: &str, kept: &str| {
+        said == kept || said.parse::<Uuid>().is_ok_and(|id| id.to_string() == kept)
+    };
+    said.len() == kept.len()
+        && said.iter().all(|(key, value)| {
+            kept.get(key)
+                .is_some_and(|kept_value| is_same(value, kept_value))
+        })
 }
 
 /// Which load a call that failed belonged to.

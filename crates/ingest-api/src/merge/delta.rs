@@ -4,11 +4,16 @@ use contract::RecordError;
 use serde_json::Map;
 use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Json};
 
-use super::{CHUNK, Load, MergeError, Merged, Statements, arrays::bind_keys, write::Chosen};
+use super::{Load, MergeError, Merged, Statements, arrays::bind_keys, write::Chosen};
 use crate::{
     entity::Column,
     record::{Batch, Field, RowRef, Rows, RowsBuilder, canonical},
 };
+
+/// Rows that are read at once. Each may be some 64 KiB, however small the record is that speaks of it.
+const READ: usize = 1000;
+/// Rows of so many bytes are written before more are read.
+const FULL: usize = 16 * 1024 * 1024;
 
 /// Lays delta rows over the rows that exist, and writes what differs; answers the numbers of those that exist.
 pub async fn merge(
@@ -19,47 +24,73 @@ pub async fn merge(
     merged: &mut Merged,
 ) -> Result<Vec<i64>, MergeError> {
     let mut met = Vec::new();
-    let mut changed = RowsBuilder::new(load.spec);
-    let mut new = RowsBuilder::new(load.spec);
-    for start in (0..batch.rows.len()).step_by(CHUNK) {
-        let chunk = start..batch.rows.len().min(start + CHUNK);
+    let mut laid = Laid::new(load);
+    for start in (0..batch.rows.len()).step_by(READ) {
+        let chunk = start..batch.rows.len().min(start + READ);
         let existing =
             lock_existing(connection, load, statements, &batch.rows, chunk.clone()).await?;
         for (row, existing) in chunk.map(|at| batch.rows.get(at)).zip(existing) {
             match existing {
                 None => {
-                    if let Err(refusal) = insert(load.spec.columns, row, &mut new) {
+                    if let Err(refusal) = insert(load.spec.columns, row, &mut laid.new) {
                         merged.refused.push(refusal);
                     }
                 }
                 Some(existing) => {
                     met.push(existing.try_get("row_id")?);
-                    if !update(load.spec.columns, row, &existing, &mut changed)? {
+                    if !update(load.spec.columns, row, &existing, &mut laid.changed)? {
                         merged.unchanged += 1;
                     }
                 }
             }
         }
+        if laid.changed.size() + laid.new.size() > FULL {
+            std::mem::replace(&mut laid, Laid::new(load))
+                .write(connection, load, statements, merged)
+                .await?;
+        }
     }
-    let ((changed, _), (new, _)) = (changed.finish(), new.finish());
-    let all = |rows: &Rows| (0..rows.len()).collect::<Vec<_>>();
-    super::write(
-        connection,
-        load,
-        statements,
-        Chosen {
-            rows: &changed,
-            places: &all(&changed),
-        },
-        Chosen {
-            rows: &new,
-            places: &all(&new),
-        },
-    )
-    .await?;
-    merged.updated = changed.len() as u64;
-    merged.inserted = new.len() as u64;
+    laid.write(connection, load, statements, merged).await?;
     Ok(met)
+}
+
+/// Rows as they are to be.
+struct Laid {
+    changed: RowsBuilder,
+    new: RowsBuilder,
+}
+
+impl Laid {
+    fn new(load: Load) -> Self {
+        Self {
+            changed: RowsBuilder::new(load.spec),
+            new: RowsBuilder::new(load.spec),
+        }
+    }
+
+    async fn write(
+        self,
+        connection: &mut PgConnection,
+        load: Load,
+        statements: &Statements,
+        merged: &mut Merged,
+    ) -> Result<(), MergeError> {
+        let ((changed, _), (new, _)) = (self.changed.finish(), self.new.finish());
+        let all = |rows: &Rows| (0..rows.len()).collect::<Vec<_>>();
+        let (changed_places, new_places) = (all(&changed), all(&new));
+        let changed_rows = Chosen {
+            rows: &changed,
+            places: &changed_places,
+        };
+        let new_rows = Chosen {
+            rows: &new,
+            places: &new_places,
+        };
+        super::write(connection, load, statements, changed_rows, new_rows).await?;
+        merged.updated += changed.len() as u64;
+        merged.inserted += new.len() as u64;
+        Ok(())
+    }
 }
 
 async fn lock_existing(

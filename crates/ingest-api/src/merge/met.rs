@@ -4,9 +4,13 @@
 
 use std::fmt::Write as _;
 
+use chrono::TimeDelta;
 use sqlx::PgConnection;
 
 use super::{Load, MergeError};
+
+/// How long it is kept. What a load may need that is still open is kept longer.
+pub const KEPT: TimeDelta = TimeDelta::hours(24);
 
 /// Stores the numbers of rows that were met. A batch often meets rows that were inserted together, so ranges of numbers
 /// say it in few bytes.
@@ -26,7 +30,7 @@ pub async fn remember(
     .bind(load.sync_id)
     .bind(load.system_id)
     .bind(load.spec.entity.wire_name())
-    .bind(load.opened_at)
+    .bind(load.not_before)
     .bind(ranges(row_ids))
     .bind(is_refused)
     .execute(connection)

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{entity::EntitySpec, record::Batch};
 
+pub use met::KEPT as MET_KEPT;
 pub(crate) use remove::open_stage;
 pub use remove::{remove, remove_staged};
 pub(crate) use sql::{OVERLAPS, Statements, scope_filter, statements};
@@ -40,8 +41,8 @@ pub struct Load {
     pub sync_id: Uuid,
     /// Full or delta.
     pub mode: SyncMode,
-    /// When it was opened: no version that it writes begins earlier, even if the database's clock is set back.
-    pub opened_at: DateTime<Utc>,
+    /// When it was opened. Nothing that it writes or meets counts as earlier, even if the database's clock is set back.
+    pub not_before: DateTime<Utc>,
 }
 
 /// What a merge did.
@@ -86,7 +87,12 @@ pub async fn merge(
     if batch.rows.is_empty() && batch.refused.is_empty() {
         return Ok(merged);
     }
-    neighbours::meet_overlapping(connection, load, scope).await?;
+    let latest = neighbours::meet_overlapping(connection, load, scope).await?;
+    let load = Load {
+        // Whoever reads at this moment must find newer what is written now, whatever the clock says.
+        not_before: latest.map_or(load.not_before, |latest| latest.max(load.not_before)),
+        ..load
+    };
     let met = match load.mode {
         SyncMode::Full => merge_full(connection, load, statements, batch, &mut merged).await?,
         SyncMode::Delta => delta::merge(connection, load, statements, batch, &mut merged).await?,
@@ -145,7 +151,7 @@ async fn write(
 /// The moment of a change: read after the rows are locked, so that versions of a row never overlap.
 async fn clock(connection: &mut PgConnection, load: Load) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query_scalar("select greatest(clock_timestamp(), $1)")
-        .bind(load.opened_at)
+        .bind(load.not_before)
         .fetch_one(connection)
         .await
 }

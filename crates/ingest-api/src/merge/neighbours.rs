@@ -1,10 +1,10 @@
 //! Other loads and change sets that could take the rows of a batch for missing.
 //!
 //! A batch and the removals of other loads never pass each other unseen. A batch that begins while another load is open
-//! whose scope overlaps shares that load's lock, which its commit takes alone. A load opens after a batch has begun only
-//! to find the gate (`session::gate`) at its commit: it waits there for whoever is inside. What was met is then there to
-//! be read.
+//! whose scope overlaps shares that load's lock, which its commit takes alone. No load opens while a batch is under way
+//! (`session::gate`). What was met is therefore there to be read at a commit.
 
+use chrono::{DateTime, Utc};
 use contract::Scope;
 use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 
@@ -15,26 +15,29 @@ use super::{
 use crate::record::{Batch, RowRef};
 
 /// Makes the commits of open full loads whose scope overlaps wait until this transaction is done, or waits for theirs.
-/// Comes before any row is compared: a row that is here and unchanged must not be
-/// removed in between.
+/// Comes before any row is compared: a row that is here and unchanged must not be removed in between. Answers when the
+/// latest of their readings began.
 pub async fn meet_overlapping(
     connection: &mut PgConnection,
     load: Load,
     scope: &Scope,
-) -> Result<(), MergeError> {
+) -> Result<Option<DateTime<Utc>>, MergeError> {
+    // Counted so that no planner can leave the locks out.
     let sql = format!(
-        "select pg_advisory_xact_lock_shared(hashtextextended(o.sync_id::text, 0)) from (select o.sync_id from sync_sessions o \
+        "select max(o.read_since), count(o.is_held) from (select o.read_since, \
+         pg_advisory_xact_lock_shared(hashtextextended(o.sync_id::text, 0)) as is_held \
+         from (select o.sync_id, o.read_since from sync_sessions o \
          where o.system_id = $1 and o.entity = $4 and o.state = 'open' and o.sync_mode = 'full' and o.sync_id <> $2 \
-         and {OVERLAPS} order by o.sync_id) o"
+         and {OVERLAPS} order by o.sync_id) o) o"
     );
-    sqlx::query(AssertSqlSafe(sql))
+    let (latest, _): (Option<DateTime<Utc>>, i64) = sqlx::query_as(AssertSqlSafe(sql))
         .bind(load.system_id)
         .bind(load.sync_id)
         .bind(Json(scope))
         .bind(load.spec.entity.wire_name())
-        .execute(connection)
+        .fetch_one(connection)
         .await?;
-    Ok(())
+    Ok(latest)
 }
 
 /// Takes the rows of a batch out of the change sets that wait for a person: they are there after all. Rare, so the keys

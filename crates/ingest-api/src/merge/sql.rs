@@ -172,24 +172,40 @@ impl Parts {
         )
     }
 
+    /// The change and the versions that it ends, in one statement: both see the same rows, which are locked.
     fn update(&self) -> String {
         let rows = self.rows();
-        with_history(
-            self.spec,
-            "update",
-            &format!(
-                "{rows} {}",
-                self.find("t.*", "and t.deleted_at is null", "offset 0")
-            ),
-            &format!(
-                "update {table} t set {}extended_attributes = s.extended_attributes, content_hash = s.content_hash, \
-                 valid_from = greatest({ENDED_AT}, t.deleted_at), sync_id = $2, deleted_at = null \
-                 from (select s.*, t.ctid as place from {rows} {}) s where t.ctid = s.place",
-                each(self.spec.columns, |name| format!("{name} = s.{name}, ")),
-                self.find("t.ctid", "", "offset 0"),
-                table = self.table,
-            ),
-        )
+        let ending = format!(
+            "{rows} {}",
+            self.find("t.*", "and t.deleted_at is null", "offset 0")
+        );
+        let change = format!(
+            "update {table} t set {}extended_attributes = s.extended_attributes, content_hash = s.content_hash, \
+             valid_from = greatest({ENDED_AT}, t.deleted_at), sync_id = $2, deleted_at = null \
+             from (select s.*, t.ctid as place from {rows} {}) s where t.ctid = s.place",
+            each(self.spec.columns, |name| format!("{name} = s.{name}, ")),
+            self.find("t.ctid", "", "offset 0"),
+            table = self.table,
+        );
+        if !self.spec.keeps_history {
+            return change;
+        }
+        let history = history_of(self.spec, "update", ENDED_AT, &ending);
+        format!("with ended as ({history}) {change}")
+    }
+
+    /// What goes is told by the update itself: history never speaks of a row that stayed.
+    fn remove_staged(&self, stage: &str) -> String {
+        let removal = format!(
+            "update {} t set deleted_at = {ENDED_AT} from (select t.ctid as place from {stage} s {}) s where t.ctid = s.place",
+            self.table,
+            self.find("t.ctid", REMOVABLE, "offset 0"),
+        );
+        if !self.spec.keeps_history {
+            return removal;
+        }
+        let history = history_of(self.spec, "delete", "t.deleted_at", "gone t");
+        format!("with gone as ({removal} returning t.*) {history}")
     }
 
     /// The columns of a new row, in the order in which they are copied.
@@ -275,16 +291,7 @@ fn generate(spec: &'static EntitySpec) -> Statements {
             "select s.ord from {staged} {}",
             parts.find("t.row_id", REMOVABLE, "for update")
         )),
-        remove_staged: sql(with_history(
-            spec,
-            "delete",
-            &format!("{stage} s {}", parts.find("t.*", REMOVABLE, "offset 0")),
-            &format!(
-                "update {table} t set deleted_at = {ENDED_AT} from (select t.ctid as place from {stage} s {}) s \
-                 where t.ctid = s.place",
-                parts.find("t.ctid", REMOVABLE, "offset 0"),
-            ),
-        )),
+        remove_staged: sql(parts.remove_staged(&stage)),
         stage,
         key_list: parts.key_list,
         key_match: parts.key_match,
@@ -303,11 +310,8 @@ pub const OVERLAPS: &str = "not exists (select from jsonb_each_text(o.scope) the
 /// The end of a version: after it began, even if the clock stood still.
 const ENDED_AT: &str = "greatest($3::timestamptz, t.valid_from + interval '1 microsecond')";
 
-/// A change together with the versions that it ends, in one statement: both see the same rows, which are locked.
-fn with_history(spec: &EntitySpec, operation: &str, ending: &str, change: &str) -> String {
-    if !spec.keeps_history {
-        return change.to_owned();
-    }
+/// Writes to `history` the versions, as `t` in `ended`, that end at `valid_to`.
+fn history_of(spec: &EntitySpec, operation: &str, valid_to: &str, ended: &str) -> String {
     let row_key = list(spec.key.iter().map(|column| column.sql), |name| {
         format!("t.{name}::text")
     });
@@ -325,10 +329,9 @@ fn with_history(spec: &EntitySpec, operation: &str, ending: &str, change: &str) 
         )
     };
     format!(
-        "with ended as (insert into history (system_id, entity, row_key, row_id, valid_from, valid_to, operation, began_by, \
-         ended_by, image) select t.system_id, '{entity}', concat_ws('|', {row_key}), t.row_id, t.valid_from, {ENDED_AT}, \
-         '{operation}', t.sync_id, $2, {image} || jsonb_build_object('extendedAttributes', t.extended_attributes) from {ending}) \
-         {change}",
+        "insert into history (system_id, entity, row_key, row_id, valid_from, valid_to, operation, began_by, ended_by, image) \
+         select t.system_id, '{entity}', concat_ws('|', {row_key}), t.row_id, t.valid_from, {valid_to}, '{operation}', \
+         t.sync_id, $2, {image} || jsonb_build_object('extendedAttributes', t.extended_attributes) from {ended}",
         entity = spec.entity,
     )
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Purged, round::Round};
-use crate::{error::ApiError, session};
+use crate::{error::ApiError, merge, session};
 
 /// Sessions that are looked up at once.
 const SESSIONS_AT_ONCE: i64 = 100;
@@ -36,8 +36,8 @@ pub async fn purge_answers(
     Ok(())
 }
 
-/// Purges what loads met a day ago or earlier, but for loads that are open. A load that is opened now may say that its
-/// reading began earlier, and then asks what others met since; a day is also how long a session waits for a batch.
+/// Purges what loads met a day ago or earlier, but for what open loads met themselves or may have to ask for at their
+/// commit. A load that is opened later and says that its reading began before all that removes nothing.
 pub async fn purge_met(
     round: &Round<'_>,
     now: DateTime<Utc>,
@@ -46,10 +46,13 @@ pub async fn purge_met(
     while let Some(mut step) = round.begin().await? {
         let gone = sqlx::query(
             "delete from rows_met m where m.ctid = any (array( \
-             select o.ctid from rows_met o where o.met_at < $1 \
+             select o.ctid from rows_met o left join (select s.system_id, s.entity, min(s.read_since) as since \
+             from sync_sessions s where s.state = 'open' and s.sync_mode = 'full' group by s.system_id, s.entity) reading \
+             on reading.system_id = o.system_id and reading.entity = o.entity \
+             where o.met_at < $1 and (reading.since is null or o.met_at < reading.since) \
              and not exists (select from sync_sessions s where s.sync_id = o.sync_id and s.state = 'open') limit $2))",
         )
-        .bind(now - TimeDelta::hours(24))
+        .bind(now - merge::MET_KEPT)
         .bind(round.retention.pace.step)
         .execute(&mut *step)
         .await?

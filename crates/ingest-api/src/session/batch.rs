@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contract::{IngestAnswer, MAX_ERRORS_IN_ANSWER, session::OpenSession};
-use sqlx::{PgConnection, Row as _, types::Json};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, types::Json};
 use uuid::Uuid;
 
 use super::{Session, gate, quarantine, store};
@@ -126,25 +126,20 @@ pub async fn put_batch(
     let sync_id = session.sync_id;
     retrying(|| async {
         let started = std::time::Instant::now();
-        if let Place::At(seq) = place
-            && let Some(answer) =
-                earlier_answer(&mut *state.pool.acquire().await?, sync_id, seq, &body_hash).await?
-        {
-            return Ok(answer);
-        }
         let mut transaction = state.pool.begin().await?;
-        gate::enter(
-            &mut transaction,
-            session.wanted.system_id,
-            session.wanted.entity,
-        )
-        .await?;
-        store::hold_shared(&mut transaction, sync_id).await?;
-        store::load(&mut transaction, caller, sync_id, false)
-            .await?
-            .require_open()?;
+        let (system_id, entity) = (session.wanted.system_id, session.wanted.entity);
+        gate::enter_with(&mut transaction, system_id, entity, sync_id).await?;
+        let now = store::load(&mut transaction, caller, sync_id, false).await?;
+        if let Err(ended) = now.require_open() {
+            // A batch that came in time is still answered as it was.
+            let Place::At(seq) = place else {
+                return Err(ended);
+            };
+            let earlier = earlier_answer(&mut transaction, sync_id, seq, &body_hash).await?;
+            return earlier.ok_or(ended);
+        }
         let Some(seq) = take_place(&mut transaction, sync_id, place, &body_hash).await? else {
-            // The same batch arrived on another connection and is done now.
+            // It arrived before, maybe on another connection a moment ago.
             let Place::At(seq) = place else {
                 return Err(ApiError::Contention);
             };
@@ -153,10 +148,7 @@ pub async fn put_batch(
         };
         let mut arrived = apply_batch(&mut transaction, session, seq, decoded).await?;
         arrived.answer.duration_ms = started.elapsed().as_millis() as u64;
-        remember(&mut transaction, sync_id, seq, &arrived).await?;
-        if matches!(place, Place::Next) {
-            store::unmark_incomplete(&mut transaction, sync_id).await?;
-        }
+        remember(&mut transaction, sync_id, place, seq, &arrived).await?;
         transaction.commit().await?;
         Ok(arrived.answer)
     })
@@ -188,6 +180,21 @@ async fn earlier_answer(
     Ok(Some(earlier.try_get::<Json<IngestAnswer>, _>("answer")?.0))
 }
 
+/// Did a batch with these bytes arrive?
+pub async fn has_batch(
+    pool: &PgPool,
+    sync_id: Uuid,
+    body_hash: [u8; 32],
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select from sync_batches where sync_id = $1 and body_hash = $2)",
+    )
+    .bind(sync_id)
+    .bind(body_hash.as_slice())
+    .fetch_one(pool)
+    .await
+}
+
 /// Claims the batch's number; `None` when it is taken. Waits for a transaction that is claiming the same one.
 async fn take_place(
     connection: &mut PgConnection,
@@ -211,37 +218,45 @@ async fn take_place(
     .await?)
 }
 
+/// Moves a session's expiry, and marks the views that depend on it as stale when rows changed.
+const TOUCH: &str = "update sync_sessions set expires_at = now() + interval '24 hours', unidentified = unidentified + $2, \
+     last_change_xid = case when $3 then pg_current_xact_id() else last_change_xid end where sync_id = $1";
+
 /// Stores the answer and moves the session on. The session's row is touched last, so that batches which arrive together
 /// wait for each other only here.
 async fn remember(
     connection: &mut PgConnection,
     sync_id: Uuid,
+    place: Place,
     seq: i64,
     arrived: &Arrived,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("update sync_batches set answer = $3 where sync_id = $1 and seq = $2")
-        .bind(sync_id)
-        .bind(seq)
-        .bind(Json(&arrived.answer))
-        .execute(&mut *connection)
-        .await?;
-    touch(connection, sync_id, arrived).await
+    // What was marked as missing when the batch came is there now.
+    let marks = i64::from(matches!(place, Place::Next));
+    sqlx::query(AssertSqlSafe(format!(
+        "with kept as (update sync_batches set answer = $5 where sync_id = $1 and seq = $4) {TOUCH}"
+    )))
+    .bind(sync_id)
+    .bind(arrived.unidentified as i64 - marks)
+    .bind(arrived.has_changes())
+    .bind(seq)
+    .bind(Json(&arrived.answer))
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
-/// Moves a session's expiry, and marks the views that depend on it as stale when rows changed.
+/// Moves a session on without a batch of its own.
 pub async fn touch(
     connection: &mut PgConnection,
     sync_id: Uuid,
     arrived: &Arrived,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "update sync_sessions set expires_at = now() + interval '24 hours', unidentified = unidentified + $2, \
-         last_change_xid = case when $3 then pg_current_xact_id() else last_change_xid end where sync_id = $1",
-    )
-    .bind(sync_id)
-    .bind(arrived.unidentified as i64)
-    .bind(arrived.has_changes())
-    .execute(connection)
-    .await?;
+    sqlx::query(TOUCH)
+        .bind(sync_id)
+        .bind(arrived.unidentified as i64)
+        .bind(arrived.has_changes())
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The end of a load: what was not met is removed, or held.
 
 use contract::{Completeness, IngestAnswer, SyncMode, session::SessionState};
+use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Arrived, Session, batch::touch, gate, store};
+use super::{Arrived, Session, batch::touch, store};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -24,11 +25,6 @@ pub async fn commit(
     retrying(|| async {
         let started = std::time::Instant::now();
         let mut transaction = state.pool.begin().await?;
-        let session = store::load(&mut transaction, caller, sync_id, false).await?;
-        if session.wanted.sync_mode == SyncMode::Full {
-            let wanted = &session.wanted;
-            gate::wait_for_those_inside(&mut transaction, wanted.system_id, wanted.entity).await?;
-        }
         store::hold_alone(&mut transaction, sync_id).await?;
         let session = store::load(&mut transaction, caller, sync_id, false).await?;
         if session.state == SessionState::Committed {
@@ -166,18 +162,19 @@ pub async fn batch_totals(
     connection: &mut PgConnection,
     session: &Session,
 ) -> Result<IngestAnswer, ApiError> {
-    let answers: Vec<Json<IngestAnswer>> =
-        sqlx::query_scalar("select answer from sync_batches where sync_id = $1 order by seq")
-            .bind(session.sync_id)
-            .fetch_all(connection)
-            .await?;
     let mut totals = IngestAnswer {
         sync_id: Some(session.sync_id),
         table: session.spec()?.table.to_owned(),
         ..IngestAnswer::default()
     };
-    for Json(answer) in &answers {
-        totals.add(answer);
+    // One after the other: nobody bounds how many there are.
+    let mut answers =
+        sqlx::query_scalar("select answer from sync_batches where sync_id = $1 order by seq")
+            .bind(session.sync_id)
+            .fetch(connection);
+    while let Some(Json(answer)) = answers.try_next().await? {
+        let answer: IngestAnswer = answer;
+        totals.add(&answer);
         totals.duration_ms += answer.duration_ms;
     }
     Ok(totals)

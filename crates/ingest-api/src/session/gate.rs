@@ -1,11 +1,13 @@
 //! The gate of a system's entity: batches and removals do not pass each other unseen.
 //!
-//! Whoever merges records goes inside, with others of its kind, until its transaction ends. A removal that no open session
-//! announced before (a full load in one call, a person's approval) closes the gate while it works; the commit of a session
-//! waits for those who were inside before it began, for they may not know that the session exists.
+//! Whoever merges records goes inside, with others of its kind, until its transaction ends. A removal that nobody could
+//! know of before (a full load in one call, a person's approval) closes the gate while it works. A session announces its
+//! removals: it is opened while the gate is closed, so that every batch is either done before the session's first one, or
+//! finds the session and shares its lock.
 
 use contract::{Entity, SystemId};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 const KEY: &str = "hashtextextended($1::text || '|' || $2, 1)";
 
@@ -24,31 +26,33 @@ pub async fn enter(
     .await
 }
 
-/// Waits until nobody is inside and keeps others out until the transaction ends.
+/// Goes inside with a batch of a session, and shares the session's lock: it is not committed, aborted or expired until the
+/// transaction ends.
+pub async fn enter_with(
+    connection: &mut PgConnection,
+    system_id: SystemId,
+    entity: Entity,
+    sync_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "select pg_advisory_xact_lock_shared({KEY}), pg_advisory_xact_lock_shared(hashtextextended($3::text, 0))"
+    )))
+    .bind(system_id)
+    .bind(entity.wire_name())
+    .bind(sync_id)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Waits until nobody is inside and keeps others out until the transaction ends. To be called before the transaction
+/// holds anything that somebody inside could wait for.
 pub async fn close(
     connection: &mut PgConnection,
     system_id: SystemId,
     entity: Entity,
 ) -> Result<(), sqlx::Error> {
     lock(connection, "pg_advisory_xact_lock", system_id, entity).await
-}
-
-/// Waits until everybody who is inside now is done. Others may be inside when it returns. To be called before the
-/// transaction holds anything that somebody inside could wait for.
-pub async fn wait_for_those_inside(
-    connection: &mut PgConnection,
-    system_id: SystemId,
-    entity: Entity,
-) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql("savepoint gate")
-        .execute(&mut *connection)
-        .await?;
-    close(connection, system_id, entity).await?;
-    // Gives the lock back.
-    sqlx::raw_sql("rollback to savepoint gate; release savepoint gate")
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 async fn lock(

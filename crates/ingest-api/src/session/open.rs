@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use contract::{
-    IdGeneration, Permission,
+    IdGeneration, Permission, SyncMode,
     session::{OpenSession, SessionOpened, SessionState},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Form, store};
+use super::{Form, gate, store};
 use crate::{app::AppState, auth::Caller, entity, error::ApiError, system};
 
 /// Longest time that the reading of a source may take.
@@ -100,6 +100,10 @@ pub async fn check(
     system::require(&state.pool, caller, wanted.system_id).await
 }
 
+/// Most full loads of a system's entity that are open at once. A batch shares a lock with each that its scope overlaps,
+/// and PostgreSQL has room for some thousand locks in all.
+const MAX_OPEN: i64 = 1000;
+
 /// Opens a session. A second full load of the same scope is refused while one is open.
 pub async fn open(
     state: &AppState,
@@ -115,6 +119,17 @@ pub async fn open(
     let waited = asked.elapsed().as_millis() as u64 + 1;
     let said = wanted.read_began_ms_ago.unwrap_or(0);
     wanted.read_began_ms_ago = Some(said.saturating_add(waited));
+    if wanted.sync_mode == SyncMode::Full {
+        gate::close(&mut transaction, wanted.system_id, wanted.entity).await?;
+        if store::count_open(&mut transaction, wanted.system_id, wanted.entity).await? >= MAX_OPEN {
+            return Err(ApiError::Conflict {
+                detail: format!(
+                    "{MAX_OPEN} full loads of this entity are open; commit or abort some first"
+                ),
+                sync_id: None,
+            });
+        }
+    }
     let mut outcome = store::insert(&mut transaction, caller, sync_id, form, &wanted).await?;
     if let Err(Some(in_the_way)) = outcome
         && make_way(&mut transaction, caller, form, in_the_way).await?

@@ -82,7 +82,7 @@ impl Session {
             system_id: self.wanted.system_id,
             sync_id: self.sync_id,
             mode: self.wanted.sync_mode,
-            opened_at: self.opened_at,
+            not_before: self.opened_at,
         })
     }
 
@@ -194,6 +194,21 @@ pub async fn insert(
     .fetch_optional(connection)
     .await?;
     Ok(Err(in_the_way))
+}
+
+/// How many full loads of a system's entity are open.
+pub async fn count_open(
+    connection: &mut PgConnection,
+    system_id: SystemId,
+    entity: Entity,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "select count(*) from sync_sessions where system_id = $1 and entity = $2 and state = 'open' and sync_mode = 'full'",
+    )
+    .bind(system_id)
+    .bind(entity.wire_name())
+    .fetch_one(connection)
+    .await
 }
 
 /// `full` or `delta`.
@@ -320,15 +335,6 @@ fn read(row: &PgRow) -> Result<Session, Box<dyn std::error::Error + Send + Sync>
     })
 }
 
-/// Holds a session for a batch: others may hold it too, but it is not committed, aborted or expired meanwhile.
-pub async fn hold_shared(connection: &mut PgConnection, sync_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_xact_lock_shared(hashtextextended($1::text, 0))")
-        .bind(sync_id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 /// Holds a session alone: every batch that is under way is done first.
 pub async fn hold_alone(connection: &mut PgConnection, sync_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
@@ -383,18 +389,6 @@ pub async fn mark_incomplete(
     .execute(pool)
     .await?;
     Ok(marked.rows_affected() > 0)
-}
-
-/// What was missing is there: takes one mark back, in the transaction that stores it.
-pub async fn unmark_incomplete(
-    connection: &mut PgConnection,
-    sync_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("update sync_sessions set unidentified = unidentified - 1 where sync_id = $1")
-        .bind(sync_id)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 /// Something that the caller sent is missing, and it cannot be told to which load of this entity it belongs: nothing may

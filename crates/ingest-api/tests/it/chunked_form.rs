@@ -5,7 +5,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::app::{TestApp, people, until};
+use crate::app::{TestApp, id, people, until};
 
 #[tokio::test]
 async fn start_continue_end_is_one_full_load() {
@@ -225,4 +225,42 @@ async fn a_call_that_carried_no_chunk_leaves_open_loads_alone() {
     let end = json!({"syncSession": "end", "syncId": sync_id});
     let ended = app.ingest("principals", json!([]), end).await.expect(200);
     assert_eq!(ended["deleted"], 1);
+}
+
+#[tokio::test]
+async fn an_end_with_records_that_never_came_is_not_answered_as_stored() {
+    let app = TestApp::start().await;
+    let full = json!({"syncMode": "full", "syncSession": "start"});
+    let started = app.ingest("principals", people(0..10, "Ada"), full).await;
+    let end = json!({"syncSession": "end", "syncId": started.expect(201)["syncId"]});
+    let ended = app
+        .ingest("principals", people(10..20, "Ada"), end.clone())
+        .await
+        .expect(200);
+    let again = app
+        .ingest("principals", people(10..20, "Ada"), end.clone())
+        .await
+        .expect(200);
+    assert_eq!(again, ended);
+    app.ingest("principals", people(20..30, "Ada"), end)
+        .await
+        .expect(409);
+    assert_eq!(app.count("select count(*) from principals").await, 20);
+}
+
+#[tokio::test]
+async fn the_id_in_a_scope_may_be_written_in_either_case() {
+    let app = TestApp::start().await;
+    let context = id(0x00ab_cdef).to_string();
+    let step = |more: Value| {
+        let mut step = json!({"syncMode": "full", "scope": {"contextId": context.to_uppercase()}});
+        crate::app::merge(&mut step, more);
+        step
+    };
+    let member = |n: u32| json!([{"memberId": id(n), "memberType": "Identity"}]);
+    let start = step(json!({"syncSession": "start"}));
+    let started = app.ingest("context-members", member(1), start).await;
+    let end = step(json!({"syncSession": "end", "syncId": started.expect(201)["syncId"]}));
+    let ended = app.ingest("context-members", member(2), end).await;
+    assert_eq!(ended.expect(200)["inserted"], 2);
 }

@@ -15,6 +15,7 @@ mod expiry;
 mod generated_ids;
 mod guarded_removal;
 mod held_sets;
+mod hidden_knowledge;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod identity_atlas_example;

@@ -16,13 +16,13 @@ use crate::{
     client::{Call, Client},
 };
 
-async fn live(app: &TestApp) -> i64 {
+pub async fn live(app: &TestApp) -> i64 {
     app.count("select count(*) from principals where deleted_at is null")
         .await
 }
 
 /// Waits until a session of the server waits for a lock.
-async fn somebody_waits(watcher: &mut PgConnection) {
+pub async fn somebody_waits(watcher: &mut PgConnection) {
     so_many_wait(watcher, 1).await;
 }
 

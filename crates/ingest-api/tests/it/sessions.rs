@@ -288,3 +288,26 @@ async fn the_same_new_rows_in_parallel_sessions_are_stored_once_and_fail_nobody(
         "no two versions of a row overlap"
     );
 }
+
+#[tokio::test]
+async fn so_many_loads_are_open_that_a_batch_can_share_a_lock_with_each() {
+    let app = TestApp::start().await;
+    let one = open(&app, json!({"scope": {"principalType": "Kind0"}})).await;
+    sqlx::raw_sql(
+        "insert into sync_sessions (sync_id, workspace_id, system_id, entity, form, sync_mode, scope, scope_key, key_id, state) \
+         select gen_random_uuid(), workspace_id, system_id, entity, form, sync_mode, \
+         jsonb_build_object('principalType', 'Kind' || n), 'principalType=Kind' || n, key_id, state \
+         from sync_sessions, generate_series(1, 999) n where state = 'open'",
+    )
+    .execute(&app.pool)
+    .await
+    .expect("opened");
+    let body = json!({"systemId": app.system_id, "entity": "principals", "syncMode": "full"});
+    app.post("/api/ingest/sessions", &body).await.expect(409);
+    let met = app
+        .ingest("principals", people(0..1, "Ada"), json!({}))
+        .await;
+    assert_eq!(met.expect(201)["inserted"], 1);
+    app.post(&end(&one, "abort"), &json!({})).await.expect(200);
+    app.post("/api/ingest/sessions", &body).await.expect(201);
+}

@@ -1,5 +1,5 @@
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{TestApp, id, people};
 
@@ -276,4 +276,26 @@ async fn compressed_and_line_bodies_are_the_same_as_plain_ones() {
             (Some(if n == 0 { 2 } else { 0 }), Some(2))
         );
     }
+}
+
+#[tokio::test]
+async fn a_delta_over_rows_that_are_large_keeps_what_it_does_not_mention() {
+    let app = TestApp::start().await;
+    let note = "n".repeat(30_000);
+    for from in [0, 550] {
+        let large: Value = (from..from + 550)
+            .map(|n| json!({"id": id(n), "displayName": "Ada", "note": note}))
+            .collect();
+        app.ingest("principals", large, json!({})).await.expect(201);
+    }
+    let answer = app
+        .ingest("principals", people(0..1200, "Eve"), json!({}))
+        .await
+        .expect(201);
+    let counts = (&answer["updated"], &answer["inserted"]);
+    assert_eq!(counts, (&json!(1100), &json!(100)));
+    let kept = "select count(*) from principals where display_name like 'Eve%' \
+         and length(extended_attributes->>'note') = 30000";
+    assert_eq!(app.count(kept).await, 1100);
+    assert_eq!(app.count("select count(*) from history").await, 1100);
 }
