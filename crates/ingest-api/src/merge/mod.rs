@@ -19,12 +19,15 @@ use contract::{RecordError, Scope, SyncMode, SystemId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use self::{
+    met::{Counted, Met},
+    write::Chosen,
+};
 use crate::{entity::EntitySpec, record::Batch};
 
 pub(crate) use remove::open_stage;
 pub use remove::{remove, remove_staged};
 pub(crate) use sql::{OVERLAPS, Statements, scope_filter, statements};
-use write::Chosen;
 
 /// Rows that one statement is about: what it takes in memory, here and in PostgreSQL, is bounded.
 const CHUNK: usize = 10_000;
@@ -86,14 +89,16 @@ pub async fn merge(
     if batch.rows.is_empty() && batch.refused.is_empty() {
         return Ok(merged);
     }
-    neighbours::meet_overlapping(connection, load, scope).await?;
+    neighbours::meet_overlapping(connection, load, scope, batch).await?;
     let met = match load.mode {
         SyncMode::Full => merge_full(connection, load, statements, batch, &mut merged).await?,
         SyncMode::Delta => delta::merge(connection, load, statements, batch, &mut merged).await?,
     };
-    met::remember(connection, load, met, false).await?;
+    merged.duplicates += met.again.len() as u64;
+    met::remember(connection, load, met.first, Counted::AtTheEnd).await?;
+    met::remember(connection, load, met.again, Counted::No).await?;
     let refused = compare::find_refused(connection, load, statements, &batch.refused).await?;
-    met::remember(connection, load, refused, true).await?;
+    met::remember(connection, load, refused, Counted::No).await?;
     neighbours::release_held(connection, load, statements, batch).await?;
     Ok(merged)
 }
@@ -104,7 +109,7 @@ async fn merge_full(
     statements: &Statements,
     batch: &Batch,
     merged: &mut Merged,
-) -> Result<Vec<i64>, MergeError> {
+) -> Result<Met, MergeError> {
     let rows = &batch.rows;
     let compared = compare::compare(connection, load, statements, rows).await?;
     let changed = Chosen {
@@ -119,7 +124,6 @@ async fn merge_full(
     merged.inserted = compared.new.len() as u64;
     merged.updated = compared.changed.len() as u64;
     merged.unchanged = rows.len() as u64 - merged.inserted - merged.updated;
-    merged.duplicates += compared.again;
     Ok(compared.met)
 }
 

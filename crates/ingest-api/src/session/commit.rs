@@ -28,7 +28,7 @@ pub async fn commit(
         let session = store::load(&mut transaction, caller, sync_id, false).await?;
         if session.wanted.sync_mode == SyncMode::Full {
             let wanted = &session.wanted;
-            gate::wait_for_those_inside(&mut transaction, wanted.system_id, wanted.entity).await?;
+            gate::come_to_judge(&mut transaction, wanted.system_id, wanted.entity).await?;
         }
         store::hold_alone(&mut transaction, sync_id).await?;
         let session = store::load(&mut transaction, caller, sync_id, false).await?;

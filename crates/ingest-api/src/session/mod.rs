@@ -23,6 +23,6 @@ pub use outcome::keep_outcome;
 pub use quarantine::store as quarantine;
 pub use routes::routes;
 pub use store::{
-    Form, Session, insert as insert_session, load as load_session, mark_all_incomplete,
-    mark_incomplete, scope_key,
+    Form, Session, hold_shared, insert as insert_session, load as load_session,
+    mark_all_incomplete, mark_incomplete, scope_key,
 };

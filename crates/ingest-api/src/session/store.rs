@@ -383,7 +383,7 @@ pub async fn mark_all_incomplete(
     Ok(())
 }
 
-/// How many records of a full load named a row that another batch had named before, the row being the same already both
+/// How many records of a load named a row that another batch had named before, the row being the same already both
 /// times. What a batch itself repeats, and rows that the load wrote, are counted with the batch.
 pub async fn met_again(connection: &mut PgConnection, sync_id: Uuid) -> Result<u64, sqlx::Error> {
     let again: i64 = sqlx::query_scalar(
