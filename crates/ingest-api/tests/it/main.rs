@@ -14,12 +14,17 @@ mod edge;
 mod expiry;
 mod generated_ids;
 mod guarded_removal;
+mod harmless;
 mod held_sets;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod identity_atlas_example;
 mod model;
 mod newer_knowledge;
+mod odd_dates;
+mod odd_keys;
+mod odd_names;
+mod open_sessions;
 mod overload;
 mod pressure;
 mod races;
