@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::app::{TestApp, id, merge, people};
 
+/// Name, job title, department, the rest.
+type Row = (String, Option<String>, Option<String>, Value);
+
 const LIVE: &str = "select count(*) from principals where deleted_at is null";
 
 #[tokio::test]
@@ -109,7 +112,6 @@ async fn a_field_that_first_appears_in_a_later_batch_is_stored() {
         app.post(&format!("{session}/commit"), &end)
             .await
             .expect(200);
-        type Row = (String, Option<String>, Option<String>, Value);
         let rows: Vec<Row> = sqlx::query_as(
             "select display_name, job_title, department, extended_attributes from principals order by id",
         )
