@@ -13,8 +13,8 @@ create table rows_met (
     entity text collate "C" not null,
     met_at timestamptz not null,
     row_ids int8multirange not null,
-    -- Met in a record that was refused: the row exists in the source, whatever it should have become.
-    is_refused boolean not null
+    -- Does the commit count a row that is here more than once as a repeated record?
+    is_counted boolean not null
 );
 create index rows_met_by_load on rows_met (sync_id);
 create index rows_met_by_time on rows_met (system_id, entity, met_at);

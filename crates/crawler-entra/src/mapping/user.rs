@@ -47,10 +47,20 @@ pub(crate) const USER_PROPERTIES: &[&str] = &[
     "identityParentId",
 ];
 
+/// What Graph sends for every user that may be read in full, be it null. A later page can come with a few fields only
+/// (microsoftgraph/microsoft-graph-explorer#3584): the others would be taken for cleared.
+const ALWAYS_SENT: [&str; 5] = [
+    "displayName",
+    "userPrincipalName",
+    "userType",
+    "accountEnabled",
+    "department",
+];
+
 /// A user as a principal. `None` when Graph sent no usable object, or one that we may not read in full.
 pub(crate) fn user(value: Value) -> Option<Principal> {
     let (id, mut user) = Object::read(value)?;
-    if !user.has("displayName") || !user.has("userPrincipalName") {
+    if !ALWAYS_SENT.iter().all(|name| user.has(name)) {
         return None;
     }
     let is_guest = user
@@ -136,7 +146,8 @@ mod tests {
     fn a_guest_becomes_an_external_user_whatever_its_account_state() {
         let principal = user(json!({
             "id": "a6f05b2e-9d31-4c78-8e4a-17c92d6f30b5", "displayName": null, "mail": "t@c.example",
-            "userPrincipalName": "t_c#EXT#@nw.example", "userType": "Guest", "accountEnabled": null
+            "userPrincipalName": "t_c#EXT#@nw.example", "userType": "Guest", "accountEnabled": null,
+            "department": null
         }))
         .expect("a user");
         assert_eq!(
@@ -151,5 +162,8 @@ mod tests {
     fn an_object_that_may_not_be_read_in_full_is_no_user_without_a_name() {
         let limited = json!({"@odata.type": "#microsoft.graph.user", "id": "a6f05b2e-9d31-4c78-8e4a-17c92d6f30b5"});
         assert_eq!(user(limited), None);
+        let poor = json!({"id": "a6f05b2e-9d31-4c78-8e4a-17c92d6f30b5", "displayName": "Bo",
+            "userPrincipalName": "bo@nw.example", "mail": "bo@nw.example"});
+        assert_eq!(user(poor), None);
     }
 }

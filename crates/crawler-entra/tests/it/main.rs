@@ -4,6 +4,7 @@ mod binary;
 mod cancelling;
 mod completeness;
 mod contents;
+mod hostile_pages;
 mod resilience;
 mod security;
 mod support;

@@ -145,7 +145,8 @@ async fn an_oversized_or_meaningless_answer_is_no_empty_list() {
 async fn objects_without_the_properties_asked_for_are_not_posted_and_make_the_list_incomplete() {
     let bench = Bench::start(unlimited()).await;
     let page = json!({"value": [
-        {"id": uuid::Uuid::from_u128(1), "displayName": "Full", "userPrincipalName": "full@x"},
+        {"id": uuid::Uuid::from_u128(1), "displayName": "Full", "userPrincipalName": "full@x", "userType": "Member",
+         "accountEnabled": true, "department": null},
         {"id": uuid::Uuid::from_u128(2)},
         "no object"
     ]});

@@ -15,7 +15,7 @@ use crate::{
     entity,
     error::ApiError,
     merge::{self, Load, OVERLAPS, statements},
-    session::Session,
+    session::{Session, gate},
 };
 
 /// Retention may be ahead of a load's opening by as long as a transaction takes.
@@ -59,10 +59,15 @@ pub async fn conclude(
     let load = session.load()?;
     merge::open_stage(connection, statements(load.spec)).await?;
     let would_delete = missing::stage(connection, session, completeness).await?;
-    expire_older(connection, session).await?;
     if would_delete == 0 {
+        expire_older(connection, session).await?;
         return Ok(Removal::Applied(0));
     }
+    // Finding what is missing takes its time, and loads of other scopes need not wait for it. Removing is done one after
+    // the other: each sees what the ones before it removed, held and settled.
+    gate::remove_alone(connection, session.wanted.system_id, session.wanted.entity).await?;
+    let would_delete = missing::recheck(connection, session).await?;
+    expire_older(connection, session).await?;
     let extent = missing::extent(connection, session).await?;
     let change = missing::question_change(connection, session).await?;
     match judge(would_delete, extent, change) {

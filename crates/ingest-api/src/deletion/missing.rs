@@ -10,6 +10,11 @@ use crate::{
     session::{Session, scope_key},
 };
 
+/// The numbers of the rows that load `$3` met, and those that any load of the system's (`$1`) entity (`$4`) met since the
+/// reading began (`$2`).
+const MET: &str = "(select coalesce(range_agg(met.numbers), '{}') from rows_met m, unnest(m.row_ids) met (numbers) \
+     where m.sync_id = $3 or (m.system_id = $1 and m.entity = $4 and m.met_at >= $2))";
+
 /// The number of the first parameter that is a scope's value, in the search for missing rows.
 const FIRST_SCOPE_VALUE: usize = 5;
 
@@ -40,11 +45,10 @@ pub async fn stage(
         .collect::<Vec<_>>()
         .join(", ");
     let sql = format!(
-        "insert into {stage} (ord, {list}, version) \
-         select row_number() over (order by {keys}), {keys}, t.valid_from from {table} t \
+        "insert into {stage} (ord, {list}, row_id, version) \
+         select row_number() over (order by {keys}), {keys}, t.row_id, t.valid_from from {table} t \
          where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{scope} \
-         and not (t.row_id <@ (select coalesce(range_agg(met.numbers), '{{}}') from rows_met m, unnest(m.row_ids) met (numbers) \
-         where m.sync_id = $3 or (m.system_id = $1 and m.entity = $4 and m.met_at >= $2))){parent}",
+         and not (t.row_id <@ {MET}){parent}",
         stage = names.stage,
         list = names.key_list,
         table = spec.table,
@@ -72,6 +76,32 @@ pub async fn stage(
         .execute(connection)
         .await?;
     Ok(missing)
+}
+
+/// Takes out of the stage what others met, removed or moved since it was filled: to be called when nobody else can do so any
+/// more. Answers how many are left.
+pub async fn recheck(connection: &mut PgConnection, session: &Session) -> Result<u64, ApiError> {
+    let spec = session.spec()?;
+    let names = statements(spec);
+    let stage = &names.stage;
+    // A subquery that yields a value is never turned into a join: each row is looked up by its key.
+    let sql = format!(
+        "delete from {stage} s where s.row_id <@ {MET} or (select true from {table} t where t.system_id = $1 and {matching} \
+         and t.deleted_at is null and t.valid_from = s.version) is null",
+        table = spec.table,
+        matching = names.key_match,
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(session.wanted.system_id)
+        .bind(session.read_since)
+        .bind(session.sync_id)
+        .bind(spec.entity.wire_name())
+        .execute(&mut *connection)
+        .await?;
+    let left: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {stage}")))
+        .fetch_one(connection)
+        .await?;
+    Ok(left as u64)
 }
 
 /// How many rows are live in the scope.

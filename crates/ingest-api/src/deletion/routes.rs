@@ -197,7 +197,7 @@ async fn decide_once(
     let mut transaction = state.pool.begin().await?;
     if wanted == ChangeSetState::Approved {
         // Whoever is meeting rows of the set at this moment takes them out of it first.
-        gate::close(&mut transaction, known.system_id, known.entity).await?;
+        gate::close_to_remove(&mut transaction, known.system_id, known.entity).await?;
     }
     let change_set = held::lock(&mut transaction, caller.workspace_id, id)
         .await?

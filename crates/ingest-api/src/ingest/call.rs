@@ -74,7 +74,9 @@ impl Call<'_> {
         }
         // Nobody knows of this load before it is done: a full one, which may remove, lets nobody pass meanwhile.
         match wanted.sync_mode {
-            SyncMode::Full => gate::close(&mut transaction, wanted.system_id, self.entity).await?,
+            SyncMode::Full => {
+                gate::close_to_remove(&mut transaction, wanted.system_id, self.entity).await?;
+            }
             SyncMode::Delta => gate::enter(&mut transaction, wanted.system_id, self.entity).await?,
         }
         if let Err(in_the_way) =

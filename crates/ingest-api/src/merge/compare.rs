@@ -5,6 +5,7 @@ use sqlx::{PgConnection, Row as _};
 use super::{
     CHUNK, Load, MergeError, Statements,
     arrays::{bind_hashes, bind_keys, slices},
+    met::Met,
 };
 use crate::record::{Key, Rows};
 
@@ -15,10 +16,8 @@ pub struct Compared {
     pub new: Vec<usize>,
     /// Rows that differ or were removed; they are locked.
     pub changed: Vec<usize>,
-    /// The numbers of the rows that exist, but for those that this very load wrote: they are younger than it.
-    pub met: Vec<i64>,
-    /// Rows that this very load wrote before: their records came again.
-    pub again: u64,
+    /// The rows that exist.
+    pub met: Met,
 }
 
 /// Compares keys and hashes with the table, chunk by chunk in key order.
@@ -49,8 +48,14 @@ pub async fn compare(
         lock_changed(connection, load, statements, rows, &changed).await?;
         compared.new.extend(places("new")?);
         compared.changed.extend(changed);
-        compared.met.extend(found.try_get::<Vec<i64>, _>("met")?);
-        compared.again += found.try_get::<i64, _>("again")? as u64;
+        compared
+            .met
+            .first
+            .extend(found.try_get::<Vec<i64>, _>("met")?);
+        compared
+            .met
+            .again
+            .extend(found.try_get::<Vec<i64>, _>("again")?);
     }
     Ok(compared)
 }

@@ -3,8 +3,9 @@
 use contract::RecordError;
 use serde_json::Map;
 use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Json};
+use uuid::Uuid;
 
-use super::{Load, MergeError, Merged, Statements, arrays::bind_keys, write::Chosen};
+use super::{Load, MergeError, Merged, Statements, arrays::bind_keys, met::Met, write::Chosen};
 use crate::{
     entity::Column,
     record::{Batch, Field, RowRef, Rows, RowsBuilder, canonical},
@@ -15,15 +16,15 @@ const READ: usize = 1000;
 /// Rows of so many bytes are written before more are read.
 const FULL: usize = 16 * 1024 * 1024;
 
-/// Lays delta rows over the rows that exist, and writes what differs; answers the numbers of those that exist.
+/// Lays delta rows over the rows that exist, and writes what differs; answers which those are.
 pub async fn merge(
     connection: &mut PgConnection,
     load: Load,
     statements: &Statements,
     batch: &Batch,
     merged: &mut Merged,
-) -> Result<Vec<i64>, MergeError> {
-    let mut met = Vec::new();
+) -> Result<Met, MergeError> {
+    let mut met = Met::default();
     let mut laid = Laid::new(load);
     for start in (0..batch.rows.len()).step_by(READ) {
         let chunk = start..batch.rows.len().min(start + READ);
@@ -37,7 +38,13 @@ pub async fn merge(
                     }
                 }
                 Some(existing) => {
-                    met.push(existing.try_get("row_id")?);
+                    let is_again = existing.try_get::<Uuid, _>("sync_id")? == load.sync_id;
+                    let place = if is_again {
+                        &mut met.again
+                    } else {
+                        &mut met.first
+                    };
+                    place.push(existing.try_get("row_id")?);
                     if !update(load.spec.columns, row, &existing, &mut laid.changed)? {
                         merged.unchanged += 1;
                     }

@@ -1,6 +1,7 @@
 //! Which rows a batch met: they exist in the source at this moment.
 //!
-//! A commit removes none of these rows, neither its own load's nor those that any load met since its reading began.
+//! A commit removes none of these rows, neither its own load's nor those that any load met since its reading began. A
+//! load that opened after this one wrote a row, and before this one brought it again, spares it for the second time only.
 
 use std::fmt::Write as _;
 
@@ -12,19 +13,37 @@ use super::{Load, MergeError};
 /// How long it is kept. What a load may need that is still open is kept longer.
 pub const KEPT: TimeDelta = TimeDelta::hours(24);
 
+/// The numbers of rows that exist.
+#[derive(Debug, Default)]
+pub struct Met {
+    /// Written by others.
+    pub first: Vec<i64>,
+    /// Written by this very load before: their records came again.
+    pub again: Vec<i64>,
+}
+
+/// Is a row that is met more than once in a load counted as a duplicate?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// When the load is committed.
+    AtTheEnd,
+    /// It is counted with its batch, or was refused.
+    No,
+}
+
 /// Stores the numbers of rows that were met. A batch often meets rows that were inserted together, so ranges of numbers
 /// say it in few bytes.
 pub async fn remember(
     connection: &mut PgConnection,
     load: Load,
     row_ids: Vec<i64>,
-    is_refused: bool,
+    counted: Counted,
 ) -> Result<(), MergeError> {
     if row_ids.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "insert into rows_met (sync_id, system_id, entity, met_at, row_ids, is_refused) \
+        "insert into rows_met (sync_id, system_id, entity, met_at, row_ids, is_counted) \
          values ($1, $2, $3, greatest(clock_timestamp(), $4), $5::text::int8multirange, $6)",
     )
     .bind(load.sync_id)
@@ -32,7 +51,7 @@ pub async fn remember(
     .bind(load.spec.entity.wire_name())
     .bind(load.not_before)
     .bind(ranges(row_ids))
-    .bind(is_refused)
+    .bind(counted == Counted::AtTheEnd)
     .execute(connection)
     .await?;
     Ok(())

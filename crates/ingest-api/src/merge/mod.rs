@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::{entity::EntitySpec, record::Batch};
 
 pub use met::KEPT as MET_KEPT;
+use met::{Counted, Met};
 pub(crate) use remove::open_stage;
 pub use remove::{remove, remove_staged};
 pub(crate) use sql::{OVERLAPS, Statements, scope_filter, statements};
@@ -87,7 +88,7 @@ pub async fn merge(
     if batch.rows.is_empty() && batch.refused.is_empty() {
         return Ok(merged);
     }
-    let latest = neighbours::meet_overlapping(connection, load, scope).await?;
+    let latest = neighbours::meet_overlapping(connection, load, scope, batch).await?;
     let load = Load {
         // Whoever reads at this moment must find newer what is written now, whatever the clock says.
         not_before: latest.map_or(load.not_before, |latest| latest.max(load.not_before)),
@@ -97,9 +98,11 @@ pub async fn merge(
         SyncMode::Full => merge_full(connection, load, statements, batch, &mut merged).await?,
         SyncMode::Delta => delta::merge(connection, load, statements, batch, &mut merged).await?,
     };
-    met::remember(connection, load, met, false).await?;
+    merged.duplicates += met.again.len() as u64;
+    met::remember(connection, load, met.first, Counted::AtTheEnd).await?;
+    met::remember(connection, load, met.again, Counted::No).await?;
     let refused = compare::find_refused(connection, load, statements, &batch.refused).await?;
-    met::remember(connection, load, refused, true).await?;
+    met::remember(connection, load, refused, Counted::No).await?;
     neighbours::release_held(connection, load, statements, batch).await?;
     Ok(merged)
 }
@@ -110,7 +113,7 @@ async fn merge_full(
     statements: &Statements,
     batch: &Batch,
     merged: &mut Merged,
-) -> Result<Vec<i64>, MergeError> {
+) -> Result<Met, MergeError> {
     let rows = &batch.rows;
     let compared = compare::compare(connection, load, statements, rows).await?;
     let changed = Chosen {
@@ -125,7 +128,6 @@ async fn merge_full(
     merged.inserted = compared.new.len() as u64;
     merged.updated = compared.changed.len() as u64;
     merged.unchanged = rows.len() as u64 - merged.inserted - merged.updated;
-    merged.duplicates += compared.again;
     Ok(compared.met)
 }
 

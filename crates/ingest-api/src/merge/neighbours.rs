@@ -12,7 +12,13 @@ use super::{
     CHUNK, Load, MergeError, OVERLAPS, Statements,
     arrays::{bind_keys, slices},
 };
-use crate::record::{Batch, RowRef};
+use crate::{
+    record::{Batch, RowRef},
+    session::gate,
+};
+
+/// Sessions whose locks a batch shares one by one. PostgreSQL has room for some thousand locks in all.
+const MOST_LOCKS: i64 = 32;
 
 /// Makes the commits of open full loads whose scope overlaps wait until this transaction is done, or waits for theirs.
 /// Comes before any row is compared: a row that is here and unchanged must not be removed in between. Answers when the
@@ -21,22 +27,28 @@ pub async fn meet_overlapping(
     connection: &mut PgConnection,
     load: Load,
     scope: &Scope,
+    batch: &Batch,
 ) -> Result<Option<DateTime<Utc>>, MergeError> {
     // Counted so that no planner can leave the locks out.
     let sql = format!(
-        "select max(o.read_since), count(o.is_held) from (select o.read_since, \
-         pg_advisory_xact_lock_shared(hashtextextended(o.sync_id::text, 0)) as is_held \
-         from (select o.sync_id, o.read_since from sync_sessions o \
+        "with overlapping as materialized (select o.sync_id, o.read_since from sync_sessions o \
          where o.system_id = $1 and o.entity = $4 and o.state = 'open' and o.sync_mode = 'full' and o.sync_id <> $2 \
-         and {OVERLAPS} order by o.sync_id) o) o"
+         and {OVERLAPS}) \
+         select max(o.read_since), count(*), (select count(pg_advisory_xact_lock_shared(hashtextextended(l.sync_id::text, 0))) \
+         from (select sync_id from overlapping order by sync_id limit {MOST_LOCKS}) l) from overlapping o"
     );
-    let (latest, _): (Option<DateTime<Utc>>, i64) = sqlx::query_as(AssertSqlSafe(sql))
-        .bind(load.system_id)
-        .bind(load.sync_id)
-        .bind(Json(scope))
-        .bind(load.spec.entity.wire_name())
-        .fetch_one(connection)
-        .await?;
+    let (latest, overlapping, _): (Option<DateTime<Utc>>, i64, i64) =
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(load.system_id)
+            .bind(load.sync_id)
+            .bind(Json(scope))
+            .bind(load.spec.entity.wire_name())
+            .fetch_one(&mut *connection)
+            .await?;
+    // A refused record may stand for a row of any scope.
+    if overlapping > MOST_LOCKS || !batch.refused.is_empty() {
+        gate::keep_from_removing(connection, load.system_id, load.spec.entity).await?;
+    }
     Ok(latest)
 }
 

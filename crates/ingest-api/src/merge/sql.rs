@@ -148,7 +148,7 @@ impl Parts {
             "select coalesce(array_agg(t.row_id) filter (where t.sync_id <> $2), '{{}}') as met, \
              coalesce(array_agg(s.ord::integer) filter (where t.row_id is null), '{{}}') as new, \
              coalesce(array_agg(s.ord::integer) filter (where not t.is_same), '{{}}') as changed, \
-             count(*) filter (where t.sync_id = $2) as again \
+             coalesce(array_agg(t.row_id) filter (where t.sync_id = $2), '{{}}') as again \
              from {} left join lateral ({}) t on true",
             self.keys_and_hashes(3),
             self.lookup(
@@ -162,10 +162,10 @@ impl Parts {
     fn lock_existing(&self) -> String {
         let wanted = each(self.spec.columns, |name| format!(", t.{name}"));
         format!(
-            "select s.ord::integer as ord, t.row_id, t.is_deleted, t.content_hash, t.extended_attributes{wanted} from {} {}",
+            "select s.ord::integer as ord, t.row_id, t.sync_id, t.is_deleted, t.content_hash, t.extended_attributes{wanted} from {} {}",
             self.keys(2),
             self.find(
-                &format!("t.row_id, t.deleted_at is not null as is_deleted, t.content_hash, t.extended_attributes{wanted}"),
+                &format!("t.row_id, t.sync_id, t.deleted_at is not null as is_deleted, t.content_hash, t.extended_attributes{wanted}"),
                 "",
                 "for update"
             )
@@ -270,7 +270,7 @@ fn generate(spec: &'static EntitySpec) -> Statements {
             parts.find("t.row_id", "", "offset 0"),
         )),
         create_stage: sql(format!(
-            "create temporary table {stage} (ord integer not null, {}, version timestamptz) on commit delete rows",
+            "create temporary table {stage} (ord integer not null, {}, row_id bigint, version timestamptz) on commit delete rows",
             list_of(spec.key, |column| {
                 let collation = if column.kind == ColumnKind::Text {
                     " collate \"C\""

@@ -100,8 +100,8 @@ pub async fn check(
     system::require(&state.pool, caller, wanted.system_id).await
 }
 
-/// Most full loads of a system's entity that are open at once. A batch shares a lock with each that its scope overlaps,
-/// and PostgreSQL has room for some thousand locks in all.
+/// Most full loads of a system's entity that are open at once. Each batch looks through those that its scope
+/// overlaps.
 const MAX_OPEN: i64 = 1000;
 
 /// Opens a session. A second full load of the same scope is refused while one is open.

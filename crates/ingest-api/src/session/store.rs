@@ -409,11 +409,11 @@ pub async fn mark_all_incomplete(
     Ok(())
 }
 
-/// How many records of a full load named a row that another batch had named before, the row being the same already both
+/// How many records of a load named a row that another batch had named before, the row being the same already both
 /// times. What a batch itself repeats, and rows that the load wrote, are counted with the batch.
 pub async fn met_again(connection: &mut PgConnection, sync_id: Uuid) -> Result<u64, sqlx::Error> {
     let again: i64 = sqlx::query_scalar(
-        "with met as (select met.numbers from rows_met m, unnest(m.row_ids) met (numbers) where m.sync_id = $1 and not m.is_refused) \
+        "with met as (select met.numbers from rows_met m, unnest(m.row_ids) met (numbers) where m.sync_id = $1 and m.is_counted) \
          select (select coalesce(sum(upper(numbers) - lower(numbers)), 0) from met)::bigint \
          - (select coalesce(sum(upper(numbers) - lower(numbers)), 0) from unnest((select range_agg(numbers) from met)) once (numbers))::bigint",
     )

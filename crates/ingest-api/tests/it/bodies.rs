@@ -5,7 +5,10 @@ use std::io::Write as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, TestApp, id, people};
+use crate::{
+    app::{Answer, TestApp, id, people},
+    pressure::with_patience,
+};
 
 pub const PRINCIPALS: &str = "/api/ingest/principals";
 
@@ -79,7 +82,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_hundred_thousand_records_are_one_call_and_one_more_is_too_many() {
-    let app = TestApp::start().await;
+    let app = with_patience().await;
     let mut lines = format!("{}\n", json!({"systemId": app.system_id}));
     for n in 0..100_000 {
         lines += &person(n);
@@ -244,7 +247,7 @@ async fn text_that_is_no_unicode_is_refused_or_replaced() {
 
 #[tokio::test]
 async fn deep_long_and_large_numbered_records_are_refused_alone() {
-    let app = TestApp::start().await;
+    let app = with_patience().await;
     let person = |more: &str| format!(r#"{{"id":"{}","displayName":"a","x":{more}}}"#, id(3));
     for (depth, is_good) in [
         (15, true),
@@ -300,7 +303,7 @@ async fn deep_long_and_large_numbered_records_are_refused_alone() {
 
 #[tokio::test]
 async fn a_body_that_is_not_what_it_says_is_refused_as_a_whole() {
-    let app = TestApp::start().await;
+    let app = with_patience().await;
     let good = json!({"systemId": app.system_id, "records": people(0..3, "Ada")}).to_string();
     let secret = "s".repeat(5_000);
     for body in [

@@ -317,3 +317,99 @@ async fn what_another_load_met_since_the_reading_began_is_not_removed_by_one_ope
     }
     assert_eq!(live(&app).await, 40);
 }
+
+#[tokio::test]
+async fn what_a_load_brings_again_after_another_opened_is_not_removed_by_that_one() {
+    let app = TestApp::start().await;
+    let open = async |scope: Value| {
+        let body = json!({"systemId": app.system_id, "entity": "principals", "syncMode": "full", "scope": scope});
+        let opened = app.post("/api/ingest/sessions", &body).await.expect(201);
+        format!(
+            "/api/ingest/sessions/{}",
+            opened["syncId"].as_str().expect("an id")
+        )
+    };
+    let put = async |session: &str, seq: u32, records: Value| {
+        app.put(
+            &format!("{session}/batches/{seq}"),
+            &json!({"records": records}),
+        )
+        .await
+        .expect(200)
+    };
+    // The first load writes number 39 before the second one opens, and brings it once more after that.
+    let users = open(json!({"principalType": "User"})).await;
+    put(&users, 0, people(0..40, "Ada")).await;
+    let all = open(json!({})).await;
+    let again = put(&users, 1, people(39..40, "Ada")).await;
+    assert_eq!(
+        (&again["unchanged"], &again["duplicates"]),
+        (&json!(1), &json!(1))
+    );
+
+    put(&all, 0, people(0..39, "Ada")).await;
+    let end = json!({"batches": 1, "complete": true});
+    let end = app.post(&format!("{all}/commit"), &end).await.expect(200);
+    assert_eq!(end["deleted"], 0, "{end}");
+    assert_eq!(live(&app).await, 40);
+}
+
+/// The first load of another scope waits for a person once one scope is settled. It must not slip through because it ends
+/// while the other one is being settled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_ends_while_another_one_is_being_judged_is_judged_after_it() {
+    let app = TestApp::start().await;
+    app.ingest(
+        "principals",
+        people(0..40, "Ada"),
+        json!({"syncMode": "delta"}),
+    )
+    .await
+    .expect(201);
+    let guests: Value = (40..43)
+        .map(|n| json!({"id": id(n), "displayName": "Guest", "principalType": "ExternalUser"}))
+        .collect();
+    app.ingest("principals", guests, json!({}))
+        .await
+        .expect(201);
+    let users = json!({"systemId": app.system_id, "entity": "principals", "syncMode": "full",
+        "scope": {"principalType": "User"}});
+    let all = json!({"systemId": app.system_id, "entity": "principals", "syncMode": "full"});
+    let mut commits = Vec::new();
+    for opening in [users, all] {
+        let opened = app.post("/api/ingest/sessions", &opening).await.expect(201);
+        let session = format!(
+            "/api/ingest/sessions/{}",
+            opened["syncId"].as_str().expect("an id")
+        );
+        let records = json!({"records": people(0..35, "Ada")});
+        app.put(&format!("{session}/batches/0"), &records)
+            .await
+            .expect(200);
+        commits.push(format!("{session}/commit"));
+    }
+    let (mut first, mut second, mut holder) = (
+        app.connect().await,
+        app.connect().await,
+        app.connect().await,
+    );
+    let holding = hold_person(&mut holder, 39).await;
+    let end = json!({"batches": 1, "complete": true});
+    let (judged_first, judged_second, ()) = tokio::join!(
+        app.post(&commits[0], &end),
+        async {
+            somebody_waits(&mut first).await;
+            app.post(&commits[1], &end).await
+        },
+        async {
+            so_many_wait(&mut second, 2).await;
+            holding.rollback().await.expect("ends");
+        }
+    );
+    assert_eq!(judged_first.expect(200)["deleted"], 5);
+    let second = judged_second.expect(200);
+    assert_eq!(second["deleted"], 0, "{second}");
+    assert_eq!(second["held"]["reason"], "scope_changed");
+    assert_eq!(second["held"]["wouldDelete"], 3, "the guests");
+    assert_eq!(live(&app).await, 38);
+}

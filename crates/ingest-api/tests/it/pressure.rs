@@ -15,9 +15,18 @@ use crate::{
     bodies::{JSON, LINES, PRINCIPALS, person, post},
 };
 
+/// A server that lets clients finish sending, however busy the machine is, before it closes on them.
+pub async fn with_patience() -> TestApp {
+    TestApp::start_with(ServerSettings {
+        linger: Duration::from_secs(60),
+        ..ServerSettings::default()
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_bomb_is_refused_while_it_streams_and_takes_little_memory() {
-    let app = TestApp::start().await;
+    let app = with_patience().await;
     // Ten gigabytes in ten megabytes: 640 members, or frames, of 16 MiB each.
     let spaces = vec![b' '; 16 * 1024 * 1024];
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -54,7 +63,7 @@ async fn a_bomb_is_refused_while_it_streams_and_takes_little_memory() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_and_the_answer_can_be_read() {
-    let app = TestApp::start().await;
+    let app = with_patience().await;
     let body = vec![b' '; 64 * 1024 * 1024 + 1];
     let answer = post(&app, &[JSON], body).await.expect(413);
     assert!(
@@ -72,11 +81,7 @@ async fn a_body_that_is_too_large_is_refused_and_the_answer_can_be_read() {
 
 #[tokio::test]
 async fn a_client_that_sends_everything_before_it_reads_learns_why_it_was_refused() {
-    let settings = ServerSettings {
-        linger: Duration::from_secs(60),
-        ..ServerSettings::default()
-    };
-    let app = TestApp::start_with(settings).await;
+    let app = with_patience().await;
     let body = vec![b' '; 64 * 1024 * 1024 + 1];
     for (key, status) in [(app.key.as_str(), "413"), ("fgc_wrong", "401")] {
         let mut stream = TcpStream::connect(app.address()).await.expect("connects");

@@ -6,8 +6,10 @@
 mod away;
 mod full_disk;
 mod kills;
+mod memory;
 mod postgres;
 mod register;
+mod reload;
 mod server;
 mod writers;
 

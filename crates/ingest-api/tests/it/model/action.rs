@@ -11,8 +11,11 @@ use super::kind::{Fields, Key, Scope};
 pub type Table = (usize, usize);
 /// The records of a batch; the bytes are the same when they are.
 pub type Records = Arc<Vec<Fields>>;
-/// The number of a step. What happens in a step happens after everything in the ones before.
+/// When something happened: in which step, and behind how many of its other actions. What happens in a step happens after
+/// everything in the ones before.
 pub type Time = usize;
+/// The times of a step; its first one stands for the whole step once it is over.
+pub const TIMES_OF_A_STEP: Time = 16;
 
 /// A row, live or removed.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,10 +40,14 @@ pub struct Session {
     pub is_full: bool,
     pub scope: Scope,
     pub filter: Option<String>,
-    pub opened: Time,
+    /// When the reading of its source began.
+    pub read_since: Time,
     pub state: State,
-    pub seen: BTreeSet<Key>,
     pub has_unidentified: bool,
+    /// How often each row was named by a good record.
+    pub named: BTreeMap<Key, u64>,
+    /// Somebody else wrote or removed rows of the table meanwhile: what of it the load repeated is not counted exactly.
+    pub is_disturbed: bool,
     /// Number → what came first under it.
     pub batches: BTreeMap<u32, Records>,
     /// When it was committed with nothing left open: what the next load of the scope is compared with.
@@ -70,6 +77,8 @@ pub struct Reply {
     pub updated: u64,
     pub unchanged: u64,
     pub rejected: u64,
+    /// `None` where it cannot be told.
+    pub duplicates: Option<u64>,
     pub deleted: u64,
     pub held: Option<(&'static str, u64)>,
     pub is_skipped: bool,
@@ -102,6 +111,8 @@ pub enum Action {
         is_full: bool,
         scope: Scope,
         filter: Option<String>,
+        /// So many steps before it, the reading began.
+        steps_ago: usize,
     },
     Batch {
         session: usize,
@@ -132,6 +143,8 @@ pub struct Call {
     pub is_full: bool,
     pub scope: Scope,
     pub filter: Option<String>,
+    /// Its reading began before everything else.
+    pub is_of_old: bool,
     pub records: Records,
     pub deleted: Vec<Fields>,
     pub completeness: Completeness,

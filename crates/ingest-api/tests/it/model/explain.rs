@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    action::{Action, Held, Reply, Row, Table},
+    action::{Action, Held, Reply, Row, TIMES_OF_A_STEP, Table, Time},
     kind::Key,
     observe::HeldSet,
     register::Register,
@@ -11,25 +11,44 @@ use super::{
 };
 use crate::client::Outcome;
 
-/// Plays the actions in an order; the model after it, if it answers as the server did.
+/// Plays the actions in an order; the models after it that answer as the server did. There is more than one where a call
+/// in one piece may have arrived before or after what others did at the same moment.
 pub fn explain(
     register: &Register,
-    now: usize,
+    step: usize,
     here: &[(&Planned, &Outcome)],
     order: &[usize],
     table: Table,
     held: &[HeldSet],
-) -> Option<Register> {
-    let mut register = register.clone();
-    for place in order {
-        let (planned, outcome) = here[*place];
-        let reply = register.act(now, &planned.action);
-        if !agrees(&planned.action, &reply, outcome, here.len() == 1) {
-            return None;
-        }
+) -> Vec<Register> {
+    let began = step * TIMES_OF_A_STEP;
+    let mut models = vec![register.clone()];
+    for (place, number) in order.iter().enumerate() {
+        let (planned, outcome) = here[*number];
+        // It writes, then remembers what it met: an arrival may also fall in between.
+        let now = began + 2 * place + 1;
+        let arrivals = if is_full_call(&planned.action) {
+            began + 1..=now
+        } else {
+            now..=now
+        };
+        let play = |model: &Register, arrived: Time| {
+            let mut model = model.clone();
+            let reply = model.act(now, arrived, &planned.action);
+            agrees(&planned.action, &reply, outcome, here.len() == 1).then_some(model)
+        };
+        models = models
+            .iter()
+            .flat_map(|model| arrivals.clone().filter_map(|arrived| play(model, arrived)))
+            .collect();
     }
-    let of_table = register.held.iter().filter(|set| set.table == table);
-    same_held_sets(of_table, held).then_some(register)
+    models.retain(|model| same_held_sets(model, table, held));
+    models.iter_mut().for_each(Register::end_step);
+    models
+}
+
+fn is_full_call(action: &Action) -> bool {
+    matches!(action, Action::Call { load } if load.is_full)
 }
 
 /// Did the server answer as the model does? Counts of rows depend on the order in which others wrote the same ones, so
@@ -54,6 +73,13 @@ fn agrees(action: &Action, reply: &Reply, outcome: &Outcome, is_alone: bool) -> 
     if is_end && (held != expected || body.get("removalsSkipped").is_some() != reply.is_skipped) {
         return false;
     }
+    if is_end
+        && reply
+            .duplicates
+            .is_some_and(|duplicates| count("duplicates") != duplicates)
+    {
+        return false;
+    }
     if is_end && is_alone && count("deleted") != reply.deleted {
         return false;
     }
@@ -75,11 +101,19 @@ fn agrees(action: &Action, reply: &Reply, outcome: &Outcome, is_alone: bool) -> 
         )
 }
 
-pub fn same_held_sets<'a>(model: impl Iterator<Item = &'a Held>, found: &[HeldSet]) -> bool {
-    let model: Vec<&Held> = model.collect();
+/// Are the held change sets of a table, and the rows that an approval would remove, those of the model?
+pub fn same_held_sets(register: &Register, table: Table, found: &[HeldSet]) -> bool {
+    let model: Vec<&Held> = (register.held.iter())
+        .filter(|set| set.table == table)
+        .collect();
+    let is_as_held = |(key, written): &(&Key, &Time)| {
+        let row = &register.rows[&(table, (*key).clone())];
+        row.is_live && row.written == **written
+    };
     model.len() == found.len()
         && model.iter().zip(found).all(|(expected, found)| {
-            let has_rows = expected.state != "held" || expected.rows.keys().eq(&found.rows);
+            let rows = expected.rows.iter().filter(is_as_held);
+            let has_rows = expected.state != "held" || rows.map(|(key, _)| key).eq(&found.rows);
             (expected.reason, expected.state) == (found.reason.as_str(), found.state.as_str())
                 && (&expected.scope, expected.would_delete) == (&found.scope, found.would_delete)
                 && has_rows
@@ -109,7 +143,16 @@ pub fn adopt(
             .map(|candidate| candidate.rows.get(&place).cloned());
         rows_of_orders.insert(key, possible.collect());
     }
+    let disturbed: Vec<usize> = candidates
+        .iter()
+        .flat_map(|candidate| candidate.sessions.iter().enumerate())
+        .filter(|(_, session)| session.is_disturbed)
+        .map(|(number, _)| number)
+        .collect();
     let mut register = candidates.into_iter().next().expect("one explains it");
+    for number in disturbed {
+        register.sessions[number].is_disturbed = true;
+    }
     for (key, possible) in rows_of_orders {
         let found = rows.get(&key).cloned();
         assert!(

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::{
-    action::Row,
+    action::{Row, TIMES_OF_A_STEP},
     kind::{Fields, Key, Kind, Scope},
 };
 
@@ -24,6 +24,7 @@ pub struct HeldSet {
     pub reason: String,
     pub would_delete: u64,
     pub state: String,
+    /// Those that an approval would remove now.
     pub rows: Vec<Key>,
 }
 
@@ -44,7 +45,8 @@ pub struct Current {
     pub fields: Fields,
 }
 
-fn step_of(moments: &Moments, at: DateTime<Utc>) -> usize {
+/// The step in which something happened.
+pub fn step_of(moments: &Moments, at: DateTime<Utc>) -> usize {
     moments.partition_point(|moment| *moment < at)
 }
 
@@ -86,8 +88,8 @@ pub async fn rows(
             let row = Row {
                 fields: current.fields,
                 is_live: current.deleted.is_none(),
-                written: step_of(moments, current.from),
-                first_seen: step_of(moments, first_seen),
+                written: step_of(moments, current.from) * TIMES_OF_A_STEP,
+                first_seen: step_of(moments, first_seen) * TIMES_OF_A_STEP,
             };
             (key, row)
         })
@@ -171,12 +173,12 @@ pub async fn history(
     versions
 }
 
-/// The held change sets of a table, oldest first.
+/// The held change sets of a table, in the order in which they were judged.
 pub async fn held(connection: &mut PgConnection, system_id: SystemId, kind: &Kind) -> Vec<HeldSet> {
     let sql = format!(
         "select c.change_set_id, c.scope, c.reason, c.would_delete, c.state, array(select {key} from held_rows h \
-         join {} t on t.row_id = h.row_id where h.change_set_id = c.change_set_id order by 1) as rows \
-         from held_change_sets c where c.system_id = $1 and c.entity = $2 order by c.created_at, c.change_set_id",
+         join {} t on t.row_id = h.row_id and t.valid_from = h.valid_from and t.deleted_at is null where h.change_set_id = c.change_set_id order by 1) as rows \
+         from held_change_sets c where c.system_id = $1 and c.entity = $2 order by c.change_set_id",
         kind.table,
         key = key_sql(kind),
     );
@@ -197,6 +199,15 @@ pub async fn held(connection: &mut PgConnection, system_id: SystemId, kind: &Kin
             rows: row.get("rows"),
         })
         .collect()
+}
+
+/// When the reading of a load's source began.
+pub async fn read_since(connection: &mut PgConnection, sync_id: &str) -> DateTime<Utc> {
+    sqlx::query_scalar("select read_since from sync_sessions where sync_id = $1::uuid")
+        .bind(sync_id)
+        .fetch_one(connection)
+        .await
+        .expect("a moment")
 }
 
 /// Loads that the database takes for open.

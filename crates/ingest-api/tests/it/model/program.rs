@@ -25,6 +25,7 @@ pub enum Word {
         is_full: bool,
         scope: u8,
         filter: u8,
+        steps_ago: u8,
     },
     Batch {
         session: u8,
@@ -52,6 +53,7 @@ pub enum Word {
         is_full: bool,
         scope: u8,
         filter: u8,
+        is_of_old: bool,
         records: RecordWords,
         deleted: Vec<u8>,
         end: EndWords,
@@ -117,8 +119,9 @@ fn word() -> impl Strategy<Value = Word> {
     let full = || prop::bool::weighted(0.7);
     let filter = || prop::sample::select(vec![0_u8, 0, 0, 0, 0, 1]);
     prop_oneof![
-        5 => (table(), full(), scope(), filter())
-            .prop_map(|(table, is_full, scope, filter)| Word::Open { table, is_full, scope, filter }),
+        5 => (table(), full(), scope(), filter(), steps_ago()).prop_map(|(table, is_full, scope, filter, steps_ago)| {
+            Word::Open { table, is_full, scope, filter, steps_ago }
+        }),
         12 => (any::<u8>(), prop::bool::weighted(0.15), records(), 1_u8..4)
             .prop_map(|(session, is_early, records, copies)| Word::Batch { session, is_early, records, copies }),
         2 => (any::<u8>(), any::<u8>(), prop::bool::weighted(0.3), 1_u8..3)
@@ -126,9 +129,10 @@ fn word() -> impl Strategy<Value = Word> {
         5 => (any::<u8>(), end(), prop::bool::weighted(0.1), 1_u8..3)
             .prop_map(|(session, end, is_short, copies)| Word::Commit { session, end, is_short, copies }),
         1 => any::<u8>().prop_map(|session| Word::Abort { session }),
-        4 => (table(), prop::bool::weighted(0.6), scope(), filter(), records(), deleted(), end(), 1_u8..3)
-            .prop_map(|(table, is_full, scope, filter, records, deleted, end, copies)| Word::Call {
-                table, is_full, scope, filter, records, deleted, end, copies,
+        4 => (table(), prop::bool::weighted(0.6), scope(), (filter(), prop::bool::weighted(0.1)), records(), deleted(), end(),
+              1_u8..3)
+            .prop_map(|(table, is_full, scope, (filter, is_of_old), records, deleted, end, copies)| Word::Call {
+                table, is_full, scope, filter, is_of_old, records, deleted, end, copies,
             }),
         2 => (any::<u8>(), prop::bool::weighted(0.7)).prop_map(|(held, approve)| Word::Decide { held, approve }),
     ]
@@ -142,6 +146,11 @@ fn table() -> impl Strategy<Value = u8> {
 /// Mostly everything, so that loads of one scope follow each other.
 fn scope() -> impl Strategy<Value = u8> {
     prop::sample::select(vec![0_u8, 0, 0, 1, 2, 3, 4])
+}
+
+/// Mostly, reading begins with the load.
+fn steps_ago() -> impl Strategy<Value = u8> {
+    prop::sample::select(vec![0_u8, 0, 0, 1, 2, 4])
 }
 
 fn deleted() -> impl Strategy<Value = Vec<u8>> {

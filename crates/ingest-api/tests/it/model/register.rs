@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{
-    action::{Action, Call, Completeness, Held, Records, Reply, Row, Session, State, Table, Time},
+    action::{
+        Action, Call, Completeness, Held, Records, Reply, Row, Session, State, TIMES_OF_A_STEP,
+        Table, Time,
+    },
     kind::{Fields, KINDS, Key, Scope, overlap},
     reading::{Reading, read},
 };
@@ -15,21 +18,34 @@ use super::{
 #[derive(Debug, Clone, Default)]
 pub struct Register {
     pub rows: BTreeMap<(Table, Key), Row>,
+    /// When any load last met each row.
+    met: BTreeMap<(Table, Key), Time>,
     pub sessions: Vec<Session>,
     pub held: Vec<Held>,
     commits: u64,
 }
 
+/// What became of a good record.
+#[derive(PartialEq)]
+enum Written {
+    Stored,
+    Refused,
+}
+
 impl Register {
-    /// Does it, and answers as the server would.
-    pub fn act(&mut self, now: Time, action: &Action) -> Reply {
+    /// Does it, and answers as the server would. A call in one piece began to read its source at `arrived`.
+    pub fn act(&mut self, now: Time, arrived: Time, action: &Action) -> Reply {
         match action {
             Action::Open {
                 table,
                 is_full,
                 scope,
                 filter,
-            } => self.open(now, *table, *is_full, scope, filter.as_ref()),
+                steps_ago,
+            } => {
+                let read_since = now.saturating_sub(steps_ago * TIMES_OF_A_STEP);
+                self.open(read_since, *table, *is_full, scope, filter.as_ref())
+            }
             Action::Batch {
                 session,
                 seq,
@@ -39,16 +55,29 @@ impl Register {
                 session,
                 batches,
                 completeness,
-            } => self.commit(now, *session, *batches, completeness),
+            } => self.commit(*session, *batches, completeness),
             Action::Abort { session } => self.abort(*session),
-            Action::Call { load } => self.call(now, load),
+            Action::Call { load } => self.call(now, arrived, load),
             Action::Decide { held, approve } => self.decide(*held, *approve),
+        }
+    }
+
+    /// The step is over: which of its times something happened at does not matter any more.
+    pub fn end_step(&mut self) {
+        let whole = |time: &mut Time| *time -= *time % TIMES_OF_A_STEP;
+        for row in self.rows.values_mut() {
+            whole(&mut row.written);
+            whole(&mut row.first_seen);
+        }
+        self.met.values_mut().for_each(whole);
+        for held in &mut self.held {
+            held.rows.values_mut().for_each(whole);
         }
     }
 
     fn open(
         &mut self,
-        now: Time,
+        read_since: Time,
         table: Table,
         is_full: bool,
         scope: &Scope,
@@ -62,10 +91,11 @@ impl Register {
             is_full,
             scope: scope.clone(),
             filter: filter.cloned(),
-            opened: now,
+            read_since,
             state: State::Open,
-            seen: BTreeSet::new(),
             has_unidentified: false,
+            named: BTreeMap::new(),
+            is_disturbed: false,
             batches: BTreeMap::new(),
             settled: None,
             committed: 0,
@@ -110,7 +140,7 @@ impl Register {
         reply
     }
 
-    /// Lays records over the rows; everybody who might take these rows for missing learns that they are there.
+    /// Lays records over the rows, and remembers that these rows are there.
     fn merge(&mut self, now: Time, session: usize, records: &[Fields], reply: &mut Reply) {
         let Session {
             table,
@@ -123,6 +153,7 @@ impl Register {
         for record in records {
             match read(table, is_full, &scope, record) {
                 Reading::Good(key, fields) => {
+                    *self.sessions[session].named.entry(key.clone()).or_default() += 1;
                     good.insert(key, fields);
                 }
                 Reading::Refused(key) => {
@@ -136,18 +167,19 @@ impl Register {
             }
         }
         for (key, fields) in good {
-            self.write(now, table, is_full, &key, fields, reply);
+            if self.write(now, table, is_full, &key, fields, reply) == Written::Refused {
+                // It named a row that is not there: nobody counts it when it comes again.
+                self.sessions[session].is_disturbed = true;
+            }
             met.insert(key);
         }
         met.retain(|key| self.rows.contains_key(&(table, key.clone())));
-        for (number, other) in self.sessions.iter_mut().enumerate() {
-            let learns = number == session
-                || (other.state == State::Open
-                    && other.table == table
-                    && overlap(&other.scope, &scope));
-            if learns && other.is_full {
-                other.seen.extend(met.iter().cloned());
-            }
+        if reply.inserted + reply.updated > 0 {
+            self.disturb_all_but(session, table);
+        }
+        for key in &met {
+            // What a merge met is remembered after what it wrote.
+            self.met.insert((table, key.clone()), now + 1);
         }
         for held in self
             .held
@@ -155,6 +187,12 @@ impl Register {
             .filter(|held| held.table == table && held.state == "held")
         {
             held.rows.retain(|key, _| !met.contains(key));
+        }
+    }
+
+    fn disturb_all_but(&mut self, session: usize, table: Table) {
+        for (number, other) in self.sessions.iter_mut().enumerate() {
+            other.is_disturbed |= number != session && other.table == table;
         }
     }
 
@@ -166,7 +204,7 @@ impl Register {
         key: &Key,
         said: Fields,
         reply: &mut Reply,
-    ) {
+    ) -> Written {
         let kind = &KINDS[table.1];
         let place = (table, key.clone());
         let before = self.rows.get(&place);
@@ -191,7 +229,7 @@ impl Register {
         }
         if before.is_none() && kind.required.is_some_and(|name| !fields.contains_key(name)) {
             reply.rejected += 1;
-            return;
+            return Written::Refused;
         }
         match before {
             Some(row) if row.is_live && row.fields == fields => reply.unchanged += 1,
@@ -211,15 +249,10 @@ impl Register {
                 },
             );
         }
+        Written::Stored
     }
 
-    fn commit(
-        &mut self,
-        now: Time,
-        session: usize,
-        batches: u32,
-        completeness: &Completeness,
-    ) -> Reply {
+    fn commit(&mut self, session: usize, batches: u32, completeness: &Completeness) -> Reply {
         let load = &self.sessions[session];
         match (load.state, &load.end) {
             (State::Committed, Some(end)) => return end.clone(),
@@ -234,18 +267,12 @@ impl Register {
             status: 200,
             ..Reply::default()
         };
-        self.conclude(now, session, completeness, &mut reply);
+        self.conclude(session, completeness, &mut reply);
         reply
     }
 
     /// The end of a load: what a full one did not meet goes, waits, or stays.
-    fn conclude(
-        &mut self,
-        now: Time,
-        session: usize,
-        completeness: &Completeness,
-        reply: &mut Reply,
-    ) {
+    fn conclude(&mut self, session: usize, completeness: &Completeness, reply: &mut Reply) {
         self.commits += 1;
         let commit = self.commits;
         let load = &mut self.sessions[session];
@@ -262,9 +289,10 @@ impl Register {
             && reply.held.is_none()
             && completeness.incomplete_parents.is_empty();
         let load = &mut self.sessions[session];
+        let again = load.named.values().map(|times| times - 1).sum();
+        reply.duplicates = (!load.is_disturbed).then_some(again);
         load.settled = is_settled.then_some(commit);
         load.end = Some(reply.clone());
-        debug_assert!(load.opened <= now);
     }
 
     fn remove_missing(
@@ -280,8 +308,9 @@ impl Register {
                 let parent = KINDS[load.table.1]
                     .parent
                     .and_then(|wire| KINDS[load.table.1].part(key, wire));
-                row.written < load.opened
-                    && !load.seen.contains(*key)
+                let met = self.met.get(&(load.table, (*key).clone()));
+                row.written < load.read_since
+                    && met.is_none_or(|met| *met < load.read_since)
                     && parent.is_none_or(|parent| !completeness.incomplete_parents.contains(parent))
             })
             .map(|(key, row)| (key.clone(), row.written))
@@ -289,7 +318,7 @@ impl Register {
         let live = self.scope_rows(load).count() as u64;
         let before = self
             .scope_rows(load)
-            .filter(|(_, row)| row.first_seen < load.opened)
+            .filter(|(_, row)| row.first_seen < load.read_since)
             .count() as u64;
         for held in &mut self.held {
             if held.table == load.table && held.state == "held" && overlap(&held.scope, &load.scope)
@@ -323,13 +352,13 @@ impl Register {
         } else {
             reply.deleted += count;
             for key in missing.into_keys() {
-                self.remove(load.table, &key);
+                self.remove(session, load.table, &key);
             }
         }
     }
 
     /// The live rows in a load's scope.
-    fn scope_rows<'a>(&'a self, load: &'a Session) -> impl Iterator<Item = (&'a Key, &'a Row)> {
+    pub fn scope_rows<'a>(&'a self, load: &'a Session) -> impl Iterator<Item = (&'a Key, &'a Row)> {
         let kind = &KINDS[load.table.1];
         self.rows.iter().filter_map(move |((table, key), row)| {
             let is_inside = load.scope.iter().all(|(wire, value)| {
@@ -359,10 +388,12 @@ impl Register {
         }
     }
 
-    fn remove(&mut self, table: Table, key: &Key) -> bool {
+    /// Removes a row on behalf of a load.
+    fn remove(&mut self, session: usize, table: Table, key: &Key) -> bool {
         match self.rows.get_mut(&(table, key.clone())) {
             Some(row) if row.is_live => {
                 row.is_live = false;
+                self.disturb_all_but(session, table);
                 true
             }
             _ => false,
@@ -381,9 +412,9 @@ impl Register {
         }
     }
 
-    fn call(&mut self, now: Time, call: &Call) -> Reply {
+    fn call(&mut self, now: Time, arrived: Time, call: &Call) -> Reply {
         let opened = self.open(
-            now,
+            if call.is_of_old { 0 } else { arrived },
             call.table,
             call.is_full,
             &call.scope,
@@ -400,9 +431,9 @@ impl Register {
         self.merge(now, session, &call.records, &mut reply);
         let kind = &KINDS[call.table.1];
         for key in call.deleted.iter().filter_map(|key| kind.key_of(key)) {
-            reply.deleted += u64::from(self.remove(call.table, &key));
+            reply.deleted += u64::from(self.remove(session, call.table, &key));
         }
-        self.conclude(now, session, &call.completeness, &mut reply);
+        self.conclude(session, &call.completeness, &mut reply);
         reply
     }
 
@@ -415,7 +446,7 @@ impl Register {
         if approve {
             for (key, written) in &held.rows {
                 if self.rows[&(held.table, key.clone())].written == *written {
-                    self.remove(held.table, key);
+                    self.remove(held.session, held.table, key);
                 }
             }
             let load = &mut self.sessions[held.session];

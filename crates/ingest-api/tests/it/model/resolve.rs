@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     action::{Action, Call, Completeness, Session, State, Table},
-    kind::{KINDS, Kind, Scope, overlap},
+    kind::{Fields, KINDS, Kind, Scope, overlap},
     program::{EndWords, RecordWords, Word},
     records::records_of,
     register::Register,
@@ -19,17 +19,6 @@ pub struct Planned {
     pub action: Action,
     pub table: Table,
     pub copies: u8,
-}
-
-/// What an action is to others on the same table at the same moment.
-#[derive(Debug, Clone, PartialEq)]
-enum Company {
-    /// Its outcome depends on what others do between its arrival and its end.
-    Alone,
-    Writes(Scope),
-    Removes,
-    Commits(Scope),
-    Aborts,
 }
 
 /// Numbers of batches that the step gives out, by session.
@@ -56,45 +45,52 @@ pub fn plan(register: &Register, words: &[Word]) -> Vec<Planned> {
     planned
 }
 
-fn company(register: &Register, planned: &Planned) -> Company {
-    let scope_of = |session: usize| register.sessions[session].scope.clone();
-    match &planned.action {
-        Action::Open { .. } | Action::Decide { .. } => Company::Alone,
-        Action::Call { load } if load.is_full => Company::Alone,
-        Action::Call { load } if !load.deleted.is_empty() => Company::Removes,
-        Action::Call { load } => Company::Writes(load.scope.clone()),
-        Action::Batch { session, .. } => Company::Writes(scope_of(*session)),
-        Action::Commit { session, .. } => Company::Commits(scope_of(*session)),
-        Action::Abort { .. } => Company::Aborts,
-    }
-}
-
 /// Is the outcome of both at once that of one after the other, for each row at least?
 fn gets_on(register: &Register, one: &Planned, other: &Planned) -> bool {
-    if one.table != other.table {
-        return true;
-    }
+    let commits_apart = |commit: &Planned, other: &Planned| {
+        let Action::Commit { session, .. } = commit.action else {
+            return true;
+        };
+        !takes_out(register, &register.sessions[session], &other.action)
+    };
     let is_end_of_its_session = |end: &Planned, batch: &Planned| {
         let (Action::Commit { session: ended, .. } | Action::Abort { session: ended }) = end.action
         else {
             return false;
         };
-        matches!(batch.action, Action::Batch { session, .. } if session == ended)
+        matches!(batch.action, Action::Batch { session, .. } | Action::Commit { session, .. } if session == ended)
     };
-    // A caller sends the end of a load once its batches are answered.
-    if is_end_of_its_session(one, other) || is_end_of_its_session(other, one) {
-        return false;
-    }
-    match (company(register, one), company(register, other)) {
-        (Company::Alone, _) | (_, Company::Alone) => false,
-        (Company::Aborts, _) | (_, Company::Aborts) => true,
-        // They wait for each other where their scopes overlap.
-        (Company::Commits(scope), Company::Writes(theirs))
-        | (Company::Writes(theirs), Company::Commits(scope)) => overlap(&scope, &theirs),
-        (one, other) => {
-            !matches!(one, Company::Commits(_)) && !matches!(other, Company::Commits(_))
-        }
-    }
+    one.table != other.table
+        || (commits_apart(one, other)
+            && commits_apart(other, one)
+            // A caller sends one end of a load, once its batches are answered.
+            && !is_end_of_its_session(one, other)
+            && !is_end_of_its_session(other, one))
+}
+
+/// Does an action take rows out of the scope of a load, without waiting for the load's commit? The commit spares them,
+/// but may count them, and then hold what it would have removed.
+fn takes_out(register: &Register, load: &Session, action: &Action) -> bool {
+    let kind = &KINDS[load.table.1];
+    let (scope, records, deleted) = match action {
+        // It waits.
+        Action::Call { load } if load.is_full => return false,
+        Action::Call { load } => (&load.scope, &load.records, load.deleted.as_slice()),
+        Action::Batch {
+            session, records, ..
+        } => (&register.sessions[*session].scope, records, &[][..]),
+        _ => return false,
+    };
+    let moved: &[Fields] = if overlap(scope, &load.scope) {
+        &[]
+    } else {
+        records
+    };
+    moved
+        .iter()
+        .chain(deleted)
+        .filter_map(|fields| kind.key_of(fields))
+        .any(|key| register.scope_rows(load).any(|(known, _)| *known == key))
 }
 
 /// The action that a word means now, and how often it is sent.
@@ -105,6 +101,7 @@ fn resolve(register: &Register, word: &Word, taken: &mut Taken) -> Option<(Actio
             is_full,
             scope,
             filter,
+            steps_ago,
         } => {
             let table = table_of(*table);
             let (scope, filter) = (KINDS[table.1].scope(*scope), filter_of(*filter));
@@ -114,6 +111,7 @@ fn resolve(register: &Register, word: &Word, taken: &mut Taken) -> Option<(Actio
                     is_full: *is_full,
                     scope,
                     filter,
+                    steps_ago: usize::from(*steps_ago),
                 },
                 1,
             )
@@ -148,6 +146,7 @@ fn resolve(register: &Register, word: &Word, taken: &mut Taken) -> Option<(Actio
             is_full,
             scope,
             filter,
+            is_of_old,
             records,
             deleted,
             end,
@@ -162,6 +161,7 @@ fn resolve(register: &Register, word: &Word, taken: &mut Taken) -> Option<(Actio
                 records: records_of(register, table, &scope, records),
                 deleted: deleted.iter().map(|row| kind.key_fields(*row)).collect(),
                 filter: filter_of(*filter),
+                is_of_old: *is_of_old,
                 completeness: completeness(kind, end),
                 scope,
             });
@@ -196,6 +196,7 @@ fn batch(
             records: records_of(register, table, &scope, words),
             scope,
             filter: None,
+            is_of_old: false,
             deleted: Vec::new(),
             completeness: Completeness::default(),
         });
