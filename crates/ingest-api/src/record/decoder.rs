@@ -132,7 +132,7 @@ impl Decoder {
 
     /// Memory that the records take by now, in bytes.
     pub fn size(&self) -> usize {
-        self.rows.size() + self.refusals.len() * (MAX_EXCERPT + size_of::<Refusal>())
+        self.rows.size() + self.refusals.len() * (4 * MAX_EXCERPT + size_of::<Refusal>())
     }
 
     /// The batch of all records.
