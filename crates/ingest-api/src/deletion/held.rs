@@ -66,7 +66,7 @@ pub async fn conclude(
     // Finding what is missing takes its time, and loads of other scopes need not wait for it. Removing is done one after
     // the other: each sees what the ones before it removed, held and settled.
     gate::remove_alone(connection, session.wanted.system_id, session.wanted.entity).await?;
-    let would_delete = missing::recheck(connection, session).await?;
+    let would_delete = would_delete - missing::recheck(connection, session).await?;
     expire_older(connection, session).await?;
     let extent = missing::extent(connection, session).await?;
     let change = missing::question_change(connection, session).await?;

@@ -56,7 +56,7 @@ pub async fn stage(
     );
     // Whatever the planner believes about a table that was just loaded, a join with the incomplete parents must hash:
     // nested loops over a million rows take hours.
-    sqlx::raw_sql("set local enable_nestloop = off; set local enable_mergejoin = off")
+    sqlx::raw_sql("set local enable_nestloop = off; set local enable_mergejoin = off; set local enable_hashjoin = on")
         .execute(&mut *connection)
         .await?;
     let mut query = sqlx::query(AssertSqlSafe(sql))
@@ -79,7 +79,7 @@ pub async fn stage(
 }
 
 /// Takes out of the stage what others met, removed or moved since it was filled: to be called when nobody else can do so any
-/// more. Answers how many are left.
+/// more. Answers how many those are.
 pub async fn recheck(connection: &mut PgConnection, session: &Session) -> Result<u64, ApiError> {
     let spec = session.spec()?;
     let names = statements(spec);
@@ -91,17 +91,14 @@ pub async fn recheck(connection: &mut PgConnection, session: &Session) -> Result
         table = spec.table,
         matching = names.key_match,
     );
-    sqlx::query(AssertSqlSafe(sql))
+    let gone = sqlx::query(AssertSqlSafe(sql))
         .bind(session.wanted.system_id)
         .bind(session.read_since)
         .bind(session.sync_id)
         .bind(spec.entity.wire_name())
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
-    let left: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {stage}")))
-        .fetch_one(connection)
-        .await?;
-    Ok(left as u64)
+    Ok(gone.rows_affected())
 }
 
 /// How many rows are live in the scope.

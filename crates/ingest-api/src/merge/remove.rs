@@ -6,7 +6,6 @@ use super::{
     CHUNK, Load, MergeError, Statements,
     arrays::{bind_keys, slices},
     clock, statements,
-    write::{plan_by_place, plan_freely},
 };
 use crate::record::Key;
 
@@ -35,14 +34,12 @@ pub async fn remove_staged(connection: &mut PgConnection, load: Load) -> Result<
         .execute(&mut *connection)
         .await?;
     let now = clock(connection, load).await?;
-    plan_by_place(connection).await?;
     let removed = sqlx::query(statements.remove_staged)
         .bind(load.system_id)
         .bind(load.sync_id)
         .bind(now)
         .execute(&mut *connection)
         .await?;
-    plan_freely(connection).await?;
     Ok(removed.rows_affected())
 }
 

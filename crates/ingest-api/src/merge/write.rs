@@ -27,10 +27,6 @@ pub async fn update(
     now: DateTime<Utc>,
     changed: Chosen<'_>,
 ) -> Result<(), MergeError> {
-    if changed.places.is_empty() {
-        return Ok(());
-    }
-    plan_by_place(connection).await?;
     for places in changed.places.chunks(CHUNK) {
         let query = sqlx::query(statements.update)
             .bind(load.system_id)
@@ -42,23 +38,6 @@ pub async fn update(
             .await?;
         require(written.rows_affected(), places.len())?;
     }
-    plan_freely(connection).await
-}
-
-/// Rows that change are found by their keys, then changed at their places, one by one: whatever the planner believes about
-/// the table, it must not read all of it to find some.
-pub async fn plan_by_place(connection: &mut PgConnection) -> Result<(), MergeError> {
-    sqlx::raw_sql("set local enable_hashjoin = off; set local enable_mergejoin = off")
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Takes [`plan_by_place`] back.
-pub async fn plan_freely(connection: &mut PgConnection) -> Result<(), MergeError> {
-    sqlx::raw_sql("set local enable_hashjoin to default; set local enable_mergejoin to default")
-        .execute(connection)
-        .await?;
     Ok(())
 }
 
