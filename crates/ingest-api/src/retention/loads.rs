@@ -9,31 +9,46 @@ use crate::{error::ApiError, merge, session};
 /// Sessions that are looked up at once.
 const SESSIONS_AT_ONCE: i64 = 100;
 
-/// Purges answers to calls with an `Idempotency-Key`. Their day is part of the contract, not a setting.
-pub async fn purge_answers(
+/// Deletes step by step: `sql` takes at most `$2` rows from before `$1`. What went is counted as it goes.
+async fn delete_in_steps(
     round: &Round<'_>,
-    now: DateTime<Utc>,
-    purged: &mut Purged,
+    sql: &'static str,
+    cutoff: DateTime<Utc>,
+    deleted: &mut u64,
 ) -> Result<(), sqlx::Error> {
     while let Some(mut step) = round.begin().await? {
-        let gone = sqlx::query(
-            "delete from idempotent_answers a where a.created_at < $1 and a.ctid = any (array( \
-             select o.ctid from idempotent_answers o where o.created_at < $1 order by o.created_at limit $2 \
-             for update skip locked))",
-        )
-        .bind(now - TimeDelta::hours(24))
-        .bind(round.retention.pace.step)
-        .execute(&mut *step)
-        .await?
-        .rows_affected();
+        let gone = sqlx::query(sql)
+            .bind(cutoff)
+            .bind(round.retention.pace.step)
+            .execute(&mut *step)
+            .await?
+            .rows_affected();
         step.commit().await?;
-        purged.idempotent_answers += gone;
+        *deleted += gone;
         if gone < round.retention.pace.step as u64 {
             break;
         }
         round.rest().await;
     }
     Ok(())
+}
+
+/// Purges answers to calls with an `Idempotency-Key`. Their day is part of the contract, not a setting.
+pub async fn purge_answers(
+    round: &Round<'_>,
+    now: DateTime<Utc>,
+    purged: &mut Purged,
+) -> Result<(), sqlx::Error> {
+    let sql = "delete from idempotent_answers a where a.created_at < $1 and a.ctid = any (array( \
+         select o.ctid from idempotent_answers o where o.created_at < $1 order by o.created_at limit $2 \
+         for update skip locked))";
+    delete_in_steps(
+        round,
+        sql,
+        now - TimeDelta::hours(24),
+        &mut purged.idempotent_answers,
+    )
+    .await
 }
 
 /// Purges what loads met a day ago or earlier, but for what open loads met themselves or may have to ask for at their
@@ -43,28 +58,13 @@ pub async fn purge_met(
     now: DateTime<Utc>,
     purged: &mut Purged,
 ) -> Result<(), sqlx::Error> {
-    while let Some(mut step) = round.begin().await? {
-        let gone = sqlx::query(
-            "delete from rows_met m where m.ctid = any (array( \
-             select o.ctid from rows_met o left join (select s.system_id, s.entity, min(s.read_since) as since \
-             from sync_sessions s where s.state = 'open' and s.sync_mode = 'full' group by s.system_id, s.entity) reading \
-             on reading.system_id = o.system_id and reading.entity = o.entity \
-             where o.met_at < $1 and (reading.since is null or o.met_at < reading.since) \
-             and not exists (select from sync_sessions s where s.sync_id = o.sync_id and s.state = 'open') limit $2))",
-        )
-        .bind(now - merge::MET_KEPT)
-        .bind(round.retention.pace.step)
-        .execute(&mut *step)
-        .await?
-        .rows_affected();
-        step.commit().await?;
-        purged.batches_met += gone;
-        if gone < round.retention.pace.step as u64 {
-            break;
-        }
-        round.rest().await;
-    }
-    Ok(())
+    let sql = "delete from rows_met m where m.ctid = any (array( \
+         select o.ctid from rows_met o left join (select s.system_id, s.entity, min(s.read_since) as since \
+         from sync_sessions s where s.state = 'open' and s.sync_mode = 'full' group by s.system_id, s.entity) reading \
+         on reading.system_id = o.system_id and reading.entity = o.entity \
+         where o.met_at < $1 and (reading.since is null or o.met_at < reading.since) \
+         and not exists (select from sync_sessions s where s.sync_id = o.sync_id and s.state = 'open') limit $2))";
+    delete_in_steps(round, sql, now - merge::MET_KEPT, &mut purged.batches_met).await
 }
 
 /// Purges the batches of sessions that ended before `cutoff`. What they brought is written into the session first.
