@@ -65,7 +65,7 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeptView {
     pub(crate) name: &'static str,
-    /// The entities (as `sync_sessions.entity` names them) whose changes make it stale.
+    /// The entities (as `changes.entity` names them) whose changes make it stale.
     pub(crate) reads: &'static [&'static str],
 }
 

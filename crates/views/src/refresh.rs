@@ -161,10 +161,10 @@ async fn find_due_systems(conn: &mut PgConnection, view: KeptView) -> Result<Due
              select v.seen from view_refreshes v where v.view_name = $1 and v.seen is not null
          ),
          due as (
-             select s.system_id
-             from sync_sessions s
-             join last l on s.last_change_xid >= pg_snapshot_xmin(l.seen) and not pg_visible_in_snapshot(s.last_change_xid, l.seen)
-             where s.entity = any ($2) and s.system_id is not null
+             select c.system_id
+             from changes c
+             join last l on c.change_xid >= pg_snapshot_xmin(l.seen) and not pg_visible_in_snapshot(c.change_xid, l.seen)
+             where c.entity = any ($2)
              union
              select s.system_id from systems s where not exists (select from last)
              union
@@ -274,6 +274,11 @@ async fn record_success(
     .bind(rows_total)
     .bind(rows_changed)
     .bind(&due.seen)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "delete from changes c where c.change_xid < (select min(pg_snapshot_xmin(v.seen)) from view_refreshes v)",
+    )
     .execute(conn)
     .await?;
     Ok(ViewRefresh {
@@ -303,9 +308,9 @@ pub async fn refresh_status(pool: &PgPool) -> Result<Vec<ViewStatus>, ViewError>
         "select k.view_name as view,
                 v.seen is null
                     or exists (
-                        select from sync_sessions s
-                        where s.entity = any ($2) and s.last_change_xid >= pg_snapshot_xmin(v.seen)
-                          and not pg_visible_in_snapshot(s.last_change_xid, v.seen)
+                        select from changes c
+                        where c.entity = any ($2) and c.change_xid >= pg_snapshot_xmin(v.seen)
+                          and not pg_visible_in_snapshot(c.change_xid, v.seen)
                     ) as is_stale,
                 v.finished_at as refreshed_at,
                 v.duration_ms,

@@ -82,10 +82,11 @@ pub(crate) async fn group_links(
         return Vec::new();
     };
     let is_complete = readers.feed.into_inner().is_complete && all_ran;
-    vec![
-        readers.members.finish(&run, is_complete, None).await,
-        readers.owners.finish(&run, is_complete, None).await,
-    ]
+    let (members, owners) = tokio::join!(
+        readers.members.finish(&run, is_complete, None),
+        readers.owners.finish(&run, is_complete, None),
+    );
+    vec![members, owners]
 }
 
 /// The reader of one kind of link, with its scope.

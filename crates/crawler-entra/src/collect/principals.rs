@@ -8,6 +8,7 @@ use contract::{
     CollectionReport, Entity, TypeName,
     records::{Principal, principal_type},
 };
+use futures_util::future::join_all;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -184,19 +185,26 @@ async fn finish(
         }
     }
     let had_begun = lanes.iter().any(|lane| lane.collection.read() > 0);
-    let mut reports = Vec::new();
-    for lane in lanes {
-        let closed = close(run, &lane.sink, ended.as_ref()).await;
-        let permission = lane.collection.permission();
-        let ending = match (&ended, closed) {
-            (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
-            (Ok(()), Ok(answer)) => Ending::complete(answer),
-            (Err(stopped), Ok(answer)) => Ending {
-                answer,
-                ..Ending::stopped(stopped, had_begun, permission)
-            },
-        };
-        reports.push(lane.collection.finish(ending));
-    }
-    reports
+    let closed = join_all(
+        lanes
+            .iter()
+            .map(|lane| close(run, &lane.sink, ended.as_ref())),
+    )
+    .await;
+    lanes
+        .into_iter()
+        .zip(closed)
+        .map(|(lane, closed)| {
+            let permission = lane.collection.permission();
+            let ending = match (&ended, closed) {
+                (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
+                (Ok(()), Ok(answer)) => Ending::complete(answer),
+                (Err(stopped), Ok(answer)) => Ending {
+                    answer,
+                    ..Ending::stopped(stopped, had_begun, permission)
+                },
+            };
+            lane.collection.finish(ending)
+        })
+        .collect()
 }

@@ -1,5 +1,6 @@
 //! Sends records as `crawler-entra` does: one session per scope, opened with its first record, all that share a list
-//! open at once; batches of the client's size, several under way; all of them answered before the first commit.
+//! open at once; batches of the client's size, several under way; all of them answered before the commits, which are made
+//! side by side.
 //!
 //! The client's `BatchWriter` does not tell how long a batch took, so the same is done here with its sessions.
 
@@ -109,11 +110,7 @@ pub async fn load<R: Serialize>(
     for writer in &mut writers {
         writer.flush().await?;
     }
-    let mut loaded = Vec::new();
-    for writer in writers {
-        loaded.push(writer.finish().await?);
-    }
-    Ok(loaded)
+    futures_util::future::try_join_all(writers.into_iter().map(Writer::finish)).await
 }
 
 struct Writer {

@@ -9,6 +9,35 @@ pub struct Extent {
     pub before: u64,
 }
 
+/// How far it is worth to count an [`Extent`]; `None` is to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// All live rows.
+    pub live: Option<u64>,
+    /// Those from before.
+    pub before: Option<u64>,
+}
+
+impl Limits {
+    /// So far that [`judge`] decides about `would_delete` removals as if everything were counted.
+    pub const fn to_judge(would_delete: u64) -> Self {
+        Self {
+            live: Some(would_delete.saturating_add(1)),
+            before: Some(if would_delete > UNASKED {
+                would_delete.saturating_mul(ONE_OF)
+            } else {
+                0
+            }),
+        }
+    }
+}
+
+/// So many rows go unasked, however few there are.
+const UNASKED: u64 = 10;
+
+/// One of so many rows goes unasked (5 %).
+const ONE_OF: u64 = 20;
+
 /// How a load's question to the source differs from that of the load before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuestionChange {
@@ -42,7 +71,7 @@ pub fn judge(would_delete: u64, extent: Extent, change: QuestionChange) -> Verdi
     }
     if would_delete >= extent.live {
         Verdict::Hold("empty_source")
-    } else if would_delete > 10 && would_delete.saturating_mul(20) > extent.before {
+    } else if would_delete > UNASKED && would_delete.saturating_mul(ONE_OF) > extent.before {
         Verdict::Hold("over_limit")
     } else {
         Verdict::Apply
@@ -104,6 +133,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn counting_as_far_as_needed_decides_the_same(would_delete in 0u64..500, before in 0u64..20_000, new in 0u64..1000) {
+            let extent = Extent { live: before + new, before };
+            let limits = Limits::to_judge(would_delete);
+            let counted = Extent {
+                live: limits.live.map_or(extent.live, |limit| limit.min(extent.live)),
+                before: limits.before.map_or(extent.before, |limit| limit.min(extent.before)),
+            };
+            let judged = judge(would_delete, extent, QuestionChange::None);
+            prop_assert_eq!(judge(would_delete, counted, QuestionChange::None), judged);
+        }
+
         #[test]
         fn whatever_goes_unasked_is_within_both_limits(would_delete in 0u64..100_000, before in 0u64..100_000, new in 0u64..1000) {
             let would_delete = would_delete.min(before);

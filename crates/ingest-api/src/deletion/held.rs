@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Verdict, judge,
+    Limits, Verdict, judge,
     list::{COLUMNS, read},
     missing, rows,
 };
@@ -66,11 +66,19 @@ pub async fn conclude(
     // Finding what is missing takes its time, and loads of other scopes need not wait for it. Removing is done one after
     // the other: each sees what the ones before it removed, held and settled.
     gate::remove_alone(connection, session.wanted.system_id, session.wanted.entity).await?;
-    let would_delete = would_delete - missing::recheck(connection, session).await?;
+    let mut would_delete = would_delete - missing::leave_out_met(connection, session).await?;
     expire_older(connection, session).await?;
-    let extent = missing::extent(connection, session).await?;
     let change = missing::question_change(connection, session).await?;
-    match judge(would_delete, extent, change) {
+    let limits = Limits::to_judge(would_delete);
+    let mut extent = missing::extent(connection, session, limits).await?;
+    let mut verdict = judge(would_delete, extent, change);
+    if verdict != Verdict::Apply {
+        // Whoever has to decide is told exactly what it is about.
+        would_delete -= missing::leave_out_moved(connection, session).await?;
+        extent = missing::extent(connection, session, Limits::default()).await?;
+        verdict = judge(would_delete, extent, change);
+    }
+    match verdict {
         Verdict::Apply => Ok(Removal::Applied(
             merge::remove_staged(connection, load).await?,
         )),
@@ -172,14 +180,8 @@ pub async fn apply(connection: &mut PgConnection, change_set: &ChangeSet) -> Res
         .ok_or_else(|| ApiError::internal("a change set without a table"))?;
     let names = statements(spec);
     merge::open_stage(connection, names).await?;
-    let keys = spec
-        .key
-        .iter()
-        .map(|column| format!("t.{}", column.sql))
-        .collect::<Vec<_>>()
-        .join(", ");
     let sql = format!(
-        "insert into {stage} (ord, {list}, version) select row_number() over (order by {keys}), {keys}, t.valid_from \
+        "insert into {stage} ({list}, version) select {list}, t.valid_from \
          from held_rows h cross join lateral \
          (select t.* from {table} t where t.system_id = $1 and {as_held} offset 0) t where h.change_set_id = $2",
         stage = names.stage,
@@ -200,10 +202,14 @@ pub async fn apply(connection: &mut PgConnection, change_set: &ChangeSet) -> Res
         not_before: change_set.created_at,
     };
     let removed = merge::remove_staged(connection, load).await?;
-    sqlx::query("update sync_sessions set is_settled = true, last_change_xid = pg_current_xact_id() where sync_id = $1")
-        .bind(change_set.sync_id)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "with changed as (insert into changes (system_id, entity, sync_id) \
+         select s.system_id, s.entity, s.sync_id from sync_sessions s where s.sync_id = $1) \
+         update sync_sessions set is_settled = true where sync_id = $1",
+    )
+    .bind(change_set.sync_id)
+    .execute(connection)
+    .await?;
     Ok(removed)
 }
 

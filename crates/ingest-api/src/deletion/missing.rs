@@ -3,7 +3,7 @@
 use contract::Completeness;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use super::{Extent, QuestionChange};
+use super::{Extent, Limits, QuestionChange};
 use crate::{
     error::ApiError,
     merge::{scope_filter, statements},
@@ -12,8 +12,12 @@ use crate::{
 
 /// The numbers of the rows that load `$3` met, and those that any load of the system's (`$1`) entity (`$4`) met since the
 /// reading began (`$2`).
-const MET: &str = "(select coalesce(range_agg(met.numbers), '{}') from rows_met m, unnest(m.row_ids) met (numbers) \
+const MET: &str = "(select coalesce(range_agg(m.row_ids), '{}') from rows_met m \
      where m.sync_id = $3 or (m.system_id = $1 and m.entity = $4 and m.met_at >= $2))";
+
+/// Those of them that other loads met.
+const MET_BY_OTHERS: &str = "(select coalesce(range_agg(m.row_ids), '{}') from rows_met m \
+     where m.sync_id <> $3 and m.system_id = $1 and m.entity = $4 and m.met_at >= $2)";
 
 /// The number of the first parameter that is a scope's value, in the search for missing rows.
 const FIRST_SCOPE_VALUE: usize = 5;
@@ -38,25 +42,23 @@ pub async fn stage(
         None if !incomplete.is_empty() => return Ok(0),
         _ => String::new(),
     };
-    let keys = spec
-        .key
-        .iter()
-        .map(|column| format!("t.{}", column.sql))
-        .collect::<Vec<_>>()
-        .join(", ");
+    // What is cheap to ask comes first: the planner takes a look into many ranges for as cheap as a comparison.
     let sql = format!(
-        "insert into {stage} (ord, {list}, row_id, version) \
-         select row_number() over (order by {keys}), {keys}, t.row_id, t.valid_from from {table} t \
-         where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{scope} \
-         and not (t.row_id <@ {MET}){parent}",
+        "insert into {stage} ({list}, row_id, version) select {list}, t.row_id, t.valid_from from \
+         (select {list}, t.row_id, t.valid_from from {table} t \
+         where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{scope}{parent} offset 0) t \
+         where not (t.row_id <@ {MET})",
         stage = names.stage,
         list = names.key_list,
         table = spec.table,
         scope = scope_filter(spec, &session.wanted.scope, FIRST_SCOPE_VALUE),
     );
     // Whatever the planner believes about a table that was just loaded, a join with the incomplete parents must hash:
-    // nested loops over a million rows take hours.
-    sqlx::raw_sql("set local enable_nestloop = off; set local enable_mergejoin = off; set local enable_hashjoin = on")
+    // nested loops over a million rows take hours. Commits have the cores to share, with each other and with batches.
+    sqlx::raw_sql(
+        "set local enable_nestloop = off; set local enable_mergejoin = off; set local enable_hashjoin = on; \
+         set local max_parallel_workers_per_gather = 0",
+    )
         .execute(&mut *connection)
         .await?;
     let mut query = sqlx::query(AssertSqlSafe(sql))
@@ -78,41 +80,70 @@ pub async fn stage(
     Ok(missing)
 }
 
-/// Takes out of the stage what others met, removed or moved since it was filled: to be called when nobody else can do so any
-/// more. Answers how many those are.
-pub async fn recheck(connection: &mut PgConnection, session: &Session) -> Result<u64, ApiError> {
-    let spec = session.spec()?;
-    let names = statements(spec);
-    let stage = &names.stage;
-    // A subquery that yields a value is never turned into a join: each row is looked up by its key.
+/// Takes out of the stage what others met since it was filled: to be called when nobody else can meet anything any more.
+/// Answers how many those are.
+pub async fn leave_out_met(
+    connection: &mut PgConnection,
+    session: &Session,
+) -> Result<u64, ApiError> {
     let sql = format!(
-        "delete from {stage} s where s.row_id <@ {MET} or (select true from {table} t where t.system_id = $1 and {matching} \
-         and t.deleted_at is null and t.valid_from = s.version) is null",
-        table = spec.table,
-        matching = names.key_match,
+        "delete from {stage} s where s.row_id <@ {MET_BY_OTHERS}",
+        stage = statements(session.spec()?).stage,
     );
     let gone = sqlx::query(AssertSqlSafe(sql))
         .bind(session.wanted.system_id)
         .bind(session.read_since)
         .bind(session.sync_id)
-        .bind(spec.entity.wire_name())
+        .bind(session.wanted.entity.wire_name())
         .execute(connection)
         .await?;
     Ok(gone.rows_affected())
 }
 
-/// How many rows are live in the scope.
-pub async fn extent(connection: &mut PgConnection, session: &Session) -> Result<Extent, ApiError> {
+/// Takes out of the stage what others removed or moved since it was filled. A removal leaves those rows alone in any case.
+/// Answers how many those are.
+pub async fn leave_out_moved(
+    connection: &mut PgConnection,
+    session: &Session,
+) -> Result<u64, ApiError> {
     let spec = session.spec()?;
+    let names = statements(spec);
+    // A subquery that yields a value is never turned into a join: each row is looked up by its key.
     let sql = format!(
-        "select count(*) as live, count(*) filter (where t.first_seen_at < $2) as before \
-         from {table} t where t.system_id = $1 and t.deleted_at is null{scope}",
+        "delete from {stage} s where (select true from {table} t where t.system_id = $1 and {matching} \
+         and t.deleted_at is null and t.valid_from = s.version) is null",
+        stage = names.stage,
         table = spec.table,
-        scope = scope_filter(spec, &session.wanted.scope, 3),
+        matching = names.key_match,
+    );
+    let gone = sqlx::query(AssertSqlSafe(sql))
+        .bind(session.wanted.system_id)
+        .execute(connection)
+        .await?;
+    Ok(gone.rows_affected())
+}
+
+/// How many rows are live in the scope, each number counted as far as [`Limits`] say.
+pub async fn extent(
+    connection: &mut PgConnection,
+    session: &Session,
+    limits: Limits,
+) -> Result<Extent, ApiError> {
+    let spec = session.spec()?;
+    let live = format!(
+        "select from {table} t where t.system_id = $1 and t.deleted_at is null{scope}",
+        table = spec.table,
+        scope = scope_filter(spec, &session.wanted.scope, 5),
+    );
+    let sql = format!(
+        "select (select count(*) from ({live} limit $3) l) as live, \
+         (select count(*) from ({live} and t.first_seen_at < $2 limit $4) b) as before"
     );
     let mut query = sqlx::query(AssertSqlSafe(sql))
         .bind(session.wanted.system_id)
-        .bind(session.read_since);
+        .bind(session.read_since)
+        .bind(limits.live.map(|limit| limit as i64))
+        .bind(limits.before.map(|limit| limit as i64));
     for value in session.wanted.scope.values() {
         query = query.bind(value);
     }

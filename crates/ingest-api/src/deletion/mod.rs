@@ -12,6 +12,6 @@ mod missing;
 mod routes;
 mod rows;
 
-pub use guard::{Extent, QuestionChange, Verdict, judge};
+pub use guard::{Extent, Limits, QuestionChange, Verdict, judge};
 pub use held::{Removal, conclude};
 pub use routes::routes;

@@ -17,8 +17,8 @@ pub async fn remove(
 ) -> Result<u64, MergeError> {
     let statements = statements(load.spec);
     open_stage(connection, statements).await?;
-    for (chunk, keys) in keys.chunks(CHUNK).enumerate() {
-        let query = sqlx::query(statements.stage_keys).bind((chunk * CHUNK) as i32);
+    for keys in keys.chunks(CHUNK) {
+        let query = sqlx::query(statements.stage_keys);
         bind_keys(query, load.spec, slices(keys))
             .execute(&mut *connection)
             .await?;

@@ -40,7 +40,7 @@ pub struct Statements {
     pub create_stage: Sql,
     /// Empties it.
     pub clear_stage: Sql,
-    /// Puts keys (arrays) into it, numbered from `$1` on.
+    /// Puts keys (arrays) into it.
     pub stage_keys: Sql,
     /// Locks, in key order, the live rows that are staged.
     pub lock_staged: Sql,
@@ -231,7 +231,10 @@ fn generate(spec: &'static EntitySpec) -> Statements {
     };
     let (table, entity) = (parts.table, spec.entity);
     let stage = format!("stage_{table}");
-    let staged = format!("(select * from {stage} k order by k.ord) s");
+    let staged = format!(
+        "(select * from {stage} k order by {}) s",
+        list(keys(), |name| format!("k.{name}"))
+    );
     Statements {
         compare: sql(parts.compare()),
         lock_changed: sql(format!(
@@ -270,7 +273,7 @@ fn generate(spec: &'static EntitySpec) -> Statements {
             parts.find("t.row_id", "", "offset 0"),
         )),
         create_stage: sql(format!(
-            "create temporary table {stage} (ord integer not null, {}, row_id bigint, version timestamptz) on commit delete rows",
+            "create temporary table {stage} ({}, row_id bigint, version timestamptz) on commit delete rows",
             list_of(spec.key, |column| {
                 let collation = if column.kind == ColumnKind::Text {
                     " collate \"C\""
@@ -282,13 +285,13 @@ fn generate(spec: &'static EntitySpec) -> Statements {
         )),
         clear_stage: sql(format!("truncate {stage}")),
         stage_keys: sql(format!(
-            "insert into {stage} (ord, {}) select $1 + s.ord, {} from {}",
+            "insert into {stage} ({}) select {} from {}",
             parts.key_list,
             list(keys(), |name| format!("s.{name}")),
-            parts.keys(2),
+            parts.keys(1),
         )),
         lock_staged: sql(format!(
-            "select s.ord from {staged} {}",
+            "select t.row_id from {staged} {}",
             parts.find("t.row_id", REMOVABLE, "for update")
         )),
         remove_staged: sql(parts.remove_staged(&stage)),

@@ -218,12 +218,14 @@ async fn take_place(
     .await?)
 }
 
-/// Moves a session's expiry, and marks the views that depend on it as stale when rows changed.
-const TOUCH: &str = "update sync_sessions set expires_at = now() + interval '24 hours', unidentified = unidentified + $2, \
-     last_change_xid = case when $3 then pg_current_xact_id() else last_change_xid end where sync_id = $1";
+/// Notes that rows changed, for whatever is computed from them, and keeps the session from expiring. The session's row is
+/// left alone while it says what it should: batches that arrive together would otherwise wait for each other's commit.
+const TOUCH: &str = "changed as (insert into changes (system_id, entity, sync_id) \
+     select s.system_id, s.entity, s.sync_id from sync_sessions s where s.sync_id = $1 and $3) \
+     update sync_sessions set expires_at = now() + interval '24 hours 30 minutes', unidentified = unidentified + $2 \
+     where sync_id = $1 and ($2 <> 0 or expires_at < now() + interval '24 hours')";
 
-/// Stores the answer and moves the session on. The session's row is touched last, so that batches which arrive together
-/// wait for each other only here.
+/// Stores the answer and moves the session on.
 async fn remember(
     connection: &mut PgConnection,
     sync_id: Uuid,
@@ -234,7 +236,7 @@ async fn remember(
     // What was marked as missing when the batch came is there now.
     let marks = i64::from(matches!(place, Place::Next));
     sqlx::query(AssertSqlSafe(format!(
-        "with kept as (update sync_batches set answer = $5 where sync_id = $1 and seq = $4) {TOUCH}"
+        "with kept as (update sync_batches set answer = $5 where sync_id = $1 and seq = $4), {TOUCH}"
     )))
     .bind(sync_id)
     .bind(arrived.unidentified as i64 - marks)
@@ -252,7 +254,7 @@ pub async fn touch(
     sync_id: Uuid,
     arrived: &Arrived,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(TOUCH)
+    sqlx::query(AssertSqlSafe(format!("with {TOUCH}")))
         .bind(sync_id)
         .bind(arrived.unidentified as i64)
         .bind(arrived.has_changes())

@@ -80,7 +80,7 @@ async fn a_load_of_something_that_no_view_depends_on_makes_nothing_stale() {
     views::refresh(&register.pool).await.expect("refreshes");
     register.note_load(register.system_id).await;
     register
-        .run("update sync_sessions set entity = 'principal-activity'")
+        .run("update changes set entity = 'principal-activity'")
         .await;
     assert!(!status(&register).await.is_stale);
 }
@@ -95,10 +95,7 @@ async fn a_load_that_was_still_open_during_the_refresh_keeps_the_view_stale() {
              principal_type, content_hash, first_seen_at, valid_from, sync_id)
          values (1, gen_random_uuid(), gen_random_uuid(), 'Direct', '/', 'User', '\\x00', now(), now(),
                  gen_random_uuid());
-         insert into sync_sessions (sync_id, workspace_id, system_id, entity, form, sync_mode, key_id, state,
-             last_change_xid)
-         values (gen_random_uuid(), 1, 1, 'resource-assignments', 'call', 'delta', 'key', 'committed',
-                 pg_current_xact_id());",
+         insert into changes (system_id, entity, sync_id) values (1, 'resource-assignments', gen_random_uuid());",
     )
     .execute(&mut *load)
     .await

@@ -182,15 +182,12 @@ impl Register {
     /// Says that a load changed a system's assignments, as the ingest API does in the changing transaction.
     pub async fn note_load(&self, system_id: i32) {
         sqlx::query(
-            "insert into sync_sessions (sync_id, workspace_id, system_id, entity, form, sync_mode, key_id, state,
-                                        last_change_xid)
-             values (gen_random_uuid(), 1, $1, 'resource-assignments', 'call', 'delta', 'key', 'committed',
-                     pg_current_xact_id())",
+            "insert into changes (system_id, entity, sync_id) values ($1, 'resource-assignments', gen_random_uuid())",
         )
         .bind(system_id)
         .execute(&self.pool)
         .await
-        .expect("a session");
+        .expect("a change");
     }
 
     /// Notes a load of the register's own system and refreshes; answers how many rows changed.
