@@ -128,6 +128,10 @@ pub async fn migrate(url: &SecretString) -> Result<(), DatabaseError> {
     migrator.migrations.clone_from(&MIGRATIONS.migrations);
     migrator.set_locking(false);
     migrator.run(&mut connection).await?;
+    // A server that was away for months finds the current one.
+    connection
+        .execute("call make_history_partitions(now(), 2)")
+        .await?;
     views::install(&mut connection).await?;
     connection
         .execute("select pg_advisory_unlock_all()")

@@ -88,7 +88,7 @@ impl Register {
     /// Every version that ended.
     pub async fn history(&self) -> Vec<Ended> {
         let rows = sqlx::query(
-            "select entity, row_key, operation, began_by, ended_by, image from history order by history_id",
+            "select entity, row_key, operation, began_by, ended_by, image from history order by valid_to, valid_from, row_id",
         )
         .fetch_all(&self.pool)
         .await

@@ -313,29 +313,17 @@ pub const OVERLAPS: &str = "not exists (select from jsonb_each_text(o.scope) the
 /// The end of a version: after it began, even if the clock stood still.
 const ENDED_AT: &str = "greatest($3::timestamptz, t.valid_from + interval '1 microsecond')";
 
-/// Writes to `history` the versions, as `t` in `ended`, that end at `valid_to`.
+/// Writes to the table's history the versions, as `t` in `ended`, that end at `valid_to`.
 fn history_of(spec: &EntitySpec, operation: &str, valid_to: &str, ended: &str) -> String {
-    let row_key = list(spec.key.iter().map(|column| column.sql), |name| {
-        format!("t.{name}::text")
+    let columns = list(spec.all_columns().map(|column| column.sql), str::to_owned);
+    let values = list(spec.all_columns().map(|column| column.sql), |name| {
+        format!("t.{name}")
     });
-    let fields: Vec<String> = spec
-        .columns
-        .iter()
-        .map(|column| format!("'{}', t.{}", column.wire, column.sql))
-        .collect();
-    let image = if fields.is_empty() {
-        "'{}'::jsonb".to_owned()
-    } else {
-        format!(
-            "jsonb_strip_nulls(jsonb_build_object({}))",
-            fields.join(", ")
-        )
-    };
     format!(
-        "insert into history (system_id, entity, row_key, row_id, valid_from, valid_to, operation, began_by, ended_by, image) \
-         select t.system_id, '{entity}', concat_ws('|', {row_key}), t.row_id, t.valid_from, {valid_to}, '{operation}', \
-         t.sync_id, $2, {image} || jsonb_build_object('extendedAttributes', t.extended_attributes) from {ended}",
-        entity = spec.entity,
+        "insert into history_{table} (row_id, system_id, {columns}, extended_attributes, first_seen_at, valid_from, sync_id, \
+         valid_to, ended_by, operation) select t.row_id, t.system_id, {values}, t.extended_attributes, t.first_seen_at, \
+         t.valid_from, t.sync_id, {valid_to}, $2, '{operation}' from {ended}",
+        table = spec.table,
     )
 }
 

@@ -166,10 +166,11 @@ pub async fn upsert(
         .fetch_one(&mut *connection)
         .await?;
     sqlx::query(
-        "with ended as (insert into history (system_id, entity, row_key, row_id, valid_from, valid_to, operation, began_by, ended_by, image) \
-           select system_id, 'systems', system_id::text, system_id, valid_from, greatest($8::timestamptz, valid_from + interval '1 microsecond'), \
-           'update', sync_id, $2, jsonb_strip_nulls(jsonb_build_object('displayName', display_name, 'description', description, 'enabled', enabled)) \
-           || jsonb_build_object('extendedAttributes', extended_attributes) from systems where system_id = $1 and deleted_at is null) \
+        "with ended as (insert into history_systems (system_id, workspace_id, system_key, system_type, tenant_id, display_name, \
+           description, enabled, extended_attributes, first_seen_at, valid_from, sync_id, valid_to, ended_by, operation) \
+           select system_id, workspace_id, system_key, system_type, tenant_id, display_name, description, enabled, \
+           extended_attributes, first_seen_at, valid_from, sync_id, greatest($8::timestamptz, valid_from + interval '1 microsecond'), \
+           $2, 'update' from systems where system_id = $1 and deleted_at is null) \
          update systems set display_name = $3, description = $4, enabled = $5, extended_attributes = $6, content_hash = $7, sync_id = $2, \
            valid_from = greatest($8::timestamptz, valid_from + interval '1 microsecond'), deleted_at = null where system_id = $1",
     )

@@ -57,7 +57,7 @@ pub async fn remove(app: &TestApp, range: std::ops::Range<u32>) {
 }
 
 async fn history(app: &TestApp) -> Vec<Value> {
-    sqlx::query_scalar("select to_jsonb(h) from history h order by history_id")
+    sqlx::query_scalar("select to_jsonb(h) from history h order by valid_to, row_id")
         .fetch_all(&app.pool)
         .await
         .expect("history")

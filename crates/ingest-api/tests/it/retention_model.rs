@@ -46,7 +46,7 @@ async fn pass(app: &TestApp, days: u32) {
     for sql in [
         "update principals set first_seen_at = first_seen_at - $1 * interval '1 day', \
          valid_from = valid_from - $1 * interval '1 day', deleted_at = deleted_at - $1 * interval '1 day'",
-        "update history set valid_from = valid_from - $1 * interval '1 day', valid_to = valid_to - $1 * interval '1 day'",
+        "update history_principals set valid_from = valid_from - $1 * interval '1 day', valid_to = valid_to - $1 * interval '1 day'",
         "update removed_rows_known set oldest_removed_at = oldest_removed_at - $1 * interval '1 day'",
     ] {
         sqlx::query(sql)

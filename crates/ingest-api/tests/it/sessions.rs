@@ -282,7 +282,7 @@ async fn the_same_new_rows_in_parallel_sessions_are_stored_once_and_fail_nobody(
     assert_eq!((sum("inserted"), sum("updated")), (300, 1500));
     assert_eq!(app.count("select count(*) from history").await, 1500);
     assert_eq!(
-        app.count("select count(*) from history a join history b using (row_id) where a.history_id < b.history_id \
+        app.count("select count(*) from history a join history b using (row_id) where (a.valid_from, a.valid_to) < (b.valid_from, b.valid_to) \
                    and a.valid_from < b.valid_to and b.valid_from < a.valid_to").await,
         0,
         "no two versions of a row overlap"

@@ -92,9 +92,8 @@ async fn writes(register: &mut Register) -> Writes {
         .iter()
         .map(|spec| spec.table.to_owned())
         .collect();
-    tables.push("history".to_owned());
     let counted: Vec<(String, i64, i64, i64)> = sqlx::query_as(
-        "select relname::text, n_tup_ins, n_tup_upd, n_tup_del from pg_stat_user_tables where relname = any($1)",
+        "select relname::text, n_tup_ins, n_tup_upd, n_tup_del from pg_stat_user_tables where relname = any($1) or relname like 'history\\_%'",
     )
     .bind(tables)
     .fetch_all(&mut connection)
