@@ -90,6 +90,16 @@ pub struct Cost {
 pub const TEMPORARY: &str = "temporary tables";
 const CATALOGUE: &str = "system catalogue";
 
+/// The table that a partition of the history belongs to.
+fn without_month(table: String) -> String {
+    if !table.starts_with("history_") {
+        return table;
+    }
+    let table = table.strip_suffix("_other").unwrap_or(&table);
+    let name = table.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    name.to_owned()
+}
+
 /// A look at all counters.
 struct Counters {
     tuples: BTreeMap<String, Tuples>,
@@ -107,7 +117,7 @@ impl Counters {
         let mut tuples: BTreeMap<String, Tuples> = BTreeMap::new();
         for (schema, table, inserted, updated, hot_updated, deleted) in rows {
             let name = match schema.as_str() {
-                "public" => table,
+                "public" => without_month(table),
                 "pg_catalog" => CATALOGUE.to_owned(),
                 schema if schema.starts_with("pg_temp") => TEMPORARY.to_owned(),
                 schema => schema.to_owned(),

@@ -88,7 +88,7 @@ async fn writes(register: &mut Register) -> Writes {
         others == 0
     })
     .await;
-    let mut tables: Vec<String> = ingest_api::entity::ALL
+    let tables: Vec<String> = ingest_api::entity::ALL
         .iter()
         .map(|spec| spec.table.to_owned())
         .collect();
