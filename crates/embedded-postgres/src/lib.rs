@@ -35,6 +35,7 @@ mod error;
 mod folder;
 mod installation;
 mod log_file;
+mod machine;
 mod obtain;
 mod pid_file;
 mod postmaster;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::machine::memory;
+
 /// What kind of server to run, and where.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -49,9 +51,9 @@ impl Settings {
         let lasting = [
             // Statements can carry personal data; the log file must not.
             ("log_min_error_statement", "panic"),
-            ("max_wal_size", "2GB"),
-            // Taken only as far as it is used.
-            ("shared_buffers", "512MB"),
+            // The first change of a page after each checkpoint is logged as a whole page: seldom ones make a load cheaper.
+            ("max_wal_size", "4GB"),
+            ("checkpoint_timeout", "15min"),
             ("wal_compression", "on"),
         ];
         let fleeting = [
@@ -69,14 +71,34 @@ impl Settings {
             .iter()
             .chain(chosen)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .chain(
+                (!self.ephemeral).then(|| ("shared_buffers".to_owned(), shared_buffers(memory()))),
+            )
             .chain(self.configuration.iter().cloned())
             .collect()
     }
 }
 
+/// An eighth of the memory, from 128 MB to 4 GB; it is taken only as far as it is used. Indexes that fit are not written out
+/// and read again while a load grows them.
+fn shared_buffers(memory: Option<u64>) -> String {
+    const MEGABYTE: u64 = 1024 * 1024;
+    let eighth = memory.map_or(512, |bytes| bytes / MEGABYTE / 8);
+    format!("{}MB", eighth.clamp(128, 4096))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Settings;
+    use super::{Settings, shared_buffers};
+
+    #[test]
+    fn pages_are_kept_in_an_eighth_of_the_memory_within_bounds() {
+        let gigabyte = 1024 * 1024 * 1024;
+        assert_eq!(shared_buffers(Some(24 * gigabyte)), "3072MB");
+        assert_eq!(shared_buffers(Some(gigabyte / 4)), "128MB");
+        assert_eq!(shared_buffers(Some(512 * gigabyte)), "4096MB");
+        assert_eq!(shared_buffers(None), "512MB");
+    }
 
     fn value(settings: &Settings, name: &str) -> Option<String> {
         let configuration = settings.server_configuration();
