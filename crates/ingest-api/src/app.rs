@@ -30,6 +30,7 @@ use crate::{
     error::ApiError,
     health, ingest,
     memory::{Memory, PATIENCE},
+    merge::News,
     openapi::{self, Routes},
     read,
     record::Schemas,
@@ -57,6 +58,8 @@ pub struct AppState {
     pub cores: Arc<Semaphore>,
     /// Room for batches that are merged; each takes a database connection.
     pub ingest_slots: Arc<Semaphore>,
+    /// Where batches are expected to be new from end to end.
+    pub news: News,
     /// Renews the statistics of tables that grow fast.
     pub statistics: Statistics,
     /// Brings the views up to date, one refresh at a time.
@@ -80,6 +83,7 @@ impl AppState {
         let slots = (pool.options().get_max_connections() / 2).max(1) as usize;
         let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         Self {
+            news: News::default(),
             statistics: Statistics::new(pool.clone()),
             refresher: ViewRefresher::new(pool.clone()),
             pool,

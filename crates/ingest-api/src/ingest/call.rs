@@ -85,8 +85,14 @@ impl Call<'_> {
             return Err(session::scope_is_busy(in_the_way));
         }
         let session = session::load_session(&mut transaction, caller, sync_id, false).await?;
-        let mut arrived =
-            session::apply_batch(&mut transaction, &session, 0, &received.records).await?;
+        let mut arrived = session::apply_batch(
+            &mut transaction,
+            &session,
+            0,
+            &received.records,
+            &state.news,
+        )
+        .await?;
         if envelope.atomic && !arrived.answer.errors.is_empty() {
             return Err(ApiError::RecordsRefused(arrived.answer.errors));
         }

@@ -10,6 +10,7 @@ mod copy;
 mod delta;
 mod met;
 mod neighbours;
+mod news;
 mod remove;
 mod sql;
 mod write;
@@ -23,6 +24,7 @@ use crate::{entity::EntitySpec, record::Batch};
 
 pub use met::KEPT as MET_KEPT;
 use met::{Counted, Met};
+pub use news::News;
 pub(crate) use remove::open_stage;
 pub use remove::{remove, remove_staged};
 pub(crate) use sql::{OVERLAPS, Statements, scope_filter, statements};
@@ -79,6 +81,7 @@ pub async fn merge(
     load: Load,
     scope: &Scope,
     batch: &Batch,
+    news: &News,
 ) -> Result<Merged, MergeError> {
     let statements = statements(load.spec);
     let mut merged = Merged {
@@ -95,7 +98,9 @@ pub async fn merge(
         ..load
     };
     let met = match load.mode {
-        SyncMode::Full => merge_full(connection, load, statements, batch, &mut merged).await?,
+        SyncMode::Full => {
+            merge_full(connection, load, statements, batch, news, &mut merged).await?
+        }
         SyncMode::Delta => delta::merge(connection, load, statements, batch, &mut merged).await?,
     };
     merged.duplicates += met.again.len() as u64;
@@ -112,9 +117,14 @@ async fn merge_full(
     load: Load,
     statements: &Statements,
     batch: &Batch,
+    news: &News,
     merged: &mut Merged,
 ) -> Result<Met, MergeError> {
     let rows = &batch.rows;
+    if news::insert_if_new(connection, load, statements, rows, news).await? {
+        merged.inserted = rows.len() as u64;
+        return Ok(Met::default());
+    }
     let compared = compare::compare(connection, load, statements, rows).await?;
     let changed = Chosen {
         rows,
@@ -128,6 +138,7 @@ async fn merge_full(
     merged.inserted = compared.new.len() as u64;
     merged.updated = compared.changed.len() as u64;
     merged.unchanged = rows.len() as u64 - merged.inserted - merged.updated;
+    news.note(load, compared.new.len() == rows.len());
     Ok(compared.met)
 }
 

@@ -13,7 +13,7 @@ use crate::{
     durable::retrying,
     entity,
     error::ApiError,
-    merge::merge,
+    merge::{News, merge},
     record::{Decoded, Decoder, LoadContext, Refusal},
 };
 
@@ -52,9 +52,11 @@ pub async fn apply_batch(
     session: &Session,
     seq: i64,
     decoded: &Decoded,
+    news: &News,
 ) -> Result<Arrived, ApiError> {
     let load = session.load()?;
-    let merged = merge(connection, load, &session.wanted.scope, &decoded.batch).await?;
+    let scope = &session.wanted.scope;
+    let merged = merge(connection, load, scope, &decoded.batch, news).await?;
     let unidentified = decoded
         .refusals
         .iter()
@@ -146,7 +148,7 @@ pub async fn put_batch(
             let answer = earlier_answer(&mut transaction, sync_id, seq, &body_hash).await?;
             return answer.ok_or(ApiError::Contention);
         };
-        let mut arrived = apply_batch(&mut transaction, session, seq, decoded).await?;
+        let mut arrived = apply_batch(&mut transaction, session, seq, decoded, &state.news).await?;
         arrived.answer.duration_ms = started.elapsed().as_millis() as u64;
         remember(&mut transaction, sync_id, place, seq, &arrived).await?;
         transaction.commit().await?;

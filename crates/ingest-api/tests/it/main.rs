@@ -6,6 +6,7 @@ mod size;
 mod slow_line;
 
 mod access_control;
+mod all_new;
 mod bad_input;
 mod bodies;
 mod chunked_form;
