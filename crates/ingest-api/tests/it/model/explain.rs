@@ -59,7 +59,8 @@ fn agrees(action: &Action, reply: &Reply, outcome: &Outcome, is_alone: bool) -> 
         && status == 409
         && outcome.was_in_doubt
     {
-        return reply.status == 200;
+        // The first try decided it, or it was decided before.
+        return reply.status == 200 || reply.status == 409;
     }
     if status != reply.status {
         return false;
