@@ -64,7 +64,7 @@ async fn measure_all(options: &Options) -> anyhow::Result<Report> {
         options.padding(),
     ));
     let shape = Shape {
-        parallel: options.parallel,
+        parallel: !options.one_by_one && options.assignments.is_none(),
         principals_only: options.small_batches,
         views: options.views,
     };

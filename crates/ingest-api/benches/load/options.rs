@@ -31,9 +31,10 @@ pub struct Options {
     /// Send bodies as they are
     #[arg(long)]
     pub no_compression: bool,
-    /// Load principals, resources and assignments side by side instead of one after the other
+    /// Load principals, resources and assignments one after the other instead of side by side, as the crawler does
+    /// (always so with --assignments)
     #[arg(long)]
-    pub parallel: bool,
+    pub one_by_one: bool,
     /// Leave out the floor: COPY of the same rows into the same tables
     #[arg(long)]
     pub no_floor: bool,
