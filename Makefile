@@ -54,6 +54,10 @@ bench-large: deps-run ## Load ten million assignments once and time every millio
 bench-small: deps-run ## Load 100,000 records of 1.2 KB in batches of 500, twice (PRINCIPALS=)
 	$(BENCH_LOAD) --small-batches $(if $(PRINCIPALS),--principals $(PRINCIPALS)) $(ARGS)
 
+.PHONY: bench-history
+bench-history: deps-run ## Load 20 days on each of which 1 % changes, and print how large the history is (PRINCIPALS=, DAYS=)
+	$(BENCH_LOAD) --days $(or $(DAYS),20) $(if $(PRINCIPALS),--principals $(PRINCIPALS)) $(ARGS)
+
 .PHONY: bench-crawl
 bench-crawl: ## Crawl a large simulated tenant and print time, requests and memory (USERS=, GROUPS=)
 	@scripts/deps.sh compiler postgres curl

@@ -66,22 +66,42 @@ create index on history_assignment_requests (system_id, id);
 create index on history_certification_decisions (system_id, id);
 create index on history_systems (system_id);
 
--- Makes the partitions of some months that are not there yet, beginning with the month of p_from.
+-- Makes the partition of a month that is not there yet. Versions of the month that ended while it was missing move there.
+create procedure make_history_partition(p_table text, p_month date) language plpgsql as $$
+declare
+    v_table text := 'history_' || p_table;
+    v_other text := v_table || '_other';
+    v_partition text := v_table || to_char(p_month, '_YYYY_MM');
+    v_begins timestamptz := date_trunc('month', p_month::timestamp) at time zone 'UTC';
+    v_ends timestamptz := (date_trunc('month', p_month::timestamp) + interval '1 month') at time zone 'UTC';
+    v_moves boolean;
+begin
+    if to_regclass(v_partition) is not null then
+        return;
+    end if;
+    -- Attached, not created as a partition: that would lock out whoever reads or writes the table.
+    execute format('create table %I (like %I including all)', v_partition, v_table);
+    -- Attaching locks it anyway. From here on nothing that belongs into the month can be added elsewhere.
+    execute format('lock table %I in access exclusive mode', v_other);
+    execute format('select exists (select from %I where valid_to >= %L and valid_to < %L)', v_other, v_begins, v_ends)
+        into v_moves;
+    if v_moves then
+        execute format('with moved as (delete from %I where valid_to >= %L and valid_to < %L returning *)
+            insert into %I select * from moved', v_other, v_begins, v_ends, v_partition);
+    end if;
+    execute format('alter table %I attach partition %I for values from (%L) to (%L)', v_table, v_partition, v_begins, v_ends);
+end
+$$;
+
+-- Makes those of all tables, from the month of p_from on.
 create procedure make_history_partitions(p_from timestamptz, p_months integer) language plpgsql as $$
 declare
     v_table text;
-    v_partition text;
-    v_begins timestamptz;
+    v_first date := date_trunc('month', p_from at time zone 'UTC');
 begin
-    for v_table in select 'history_' || name from governed_tables() loop
+    for v_table in select name from governed_tables() loop
         for month in 0 .. p_months - 1 loop
-            v_begins := (date_trunc('month', p_from at time zone 'UTC') + make_interval(months => month)) at time zone 'UTC';
-            v_partition := v_table || to_char(v_begins at time zone 'UTC', '_YYYY_MM');
-            continue when to_regclass(v_partition) is not null;
-            -- Attached, not created as a partition: that would lock out whoever reads or writes the table.
-            execute format('create table %I (like %I including all)', v_partition, v_table);
-            execute format('alter table %I attach partition %I for values from (%L) to (%L)', v_table, v_partition,
-                v_begins, ((v_begins at time zone 'UTC') + interval '1 month') at time zone 'UTC');
+            call make_history_partition(v_table, (v_first + make_interval(months => month))::date);
         end loop;
     end loop;
 end
@@ -104,6 +124,7 @@ declare
     v_image text;
     v_key text;
     v_match text;
+    v_same text;
     v_parts text[] := '{}';
     v_row_id text;
     v_entity text;
@@ -113,10 +134,11 @@ begin
         select string_agg(format('t.%I', h.name), ', ' order by h.place),
                string_agg(format('%L, t.%I', lower(left(w.wire, 1)) || substr(w.wire, 2), h.name), ', ' order by h.place)
                    filter (where not h.is_key and h.name not in
-                       ('row_id', 'system_id', 'workspace_id', 'extended_attributes', 'first_seen_at', 'valid_from', 'sync_id')),
+                       ('row_id', 'system_id', 'workspace_id', 'system_key', 'extended_attributes', 'first_seen_at', 'valid_from', 'sync_id')),
                string_agg(format('t.%I::text', h.name), ', ' order by h.place) filter (where h.is_key),
-               string_agg(format('o.%1$I = n.%1$I', h.name), ' and ') filter (where h.is_key)
-        into v_columns, v_image, v_key, v_match
+               string_agg(format('o.%1$I = n.%1$I', h.name), ' and ') filter (where h.is_key),
+               string_agg(format('t.%1$I = o.%1$I', h.name), ' and ') filter (where h.is_key)
+        into v_columns, v_image, v_key, v_match, v_same
         from history_columns(v_table) h
         cross join lateral (select replace(initcap(replace(h.name, '_', ' ')), ' ', '') as wire) w
         where exists (
@@ -165,18 +187,36 @@ begin
                  )
                  select coalesce(n.system_id, o.system_id), coalesce(n.row_key, o.row_key),
                         case when o.row_key is null then ''added'' when n.row_key is null then ''removed'' else ''changed'' end,
-                        o.image, n.image, coalesce(n.valid_from, o.valid_to), coalesce(n.sync_id, o.ended_by)
+                        o.image, n.image, coalesce(n.valid_from, e.valid_to), coalesce(n.sync_id, e.ended_by)
                  from o full join n on o.system_id = n.system_id and %7$s
+                 -- A row may have been changed before it was removed: its last version tells when and by whom.
+                 left join lateral (
+                     select t.valid_to, t.ended_by from %3$I t
+                     where n.row_key is null and t.system_id = o.system_id and %8$s and t.valid_to <= p_to
+                     order by t.valid_to desc limit 1
+                 ) e on true
                  where o.image is distinct from n.image
              $f$',
-            v_table || '_diff', v_table, 'history_' || v_table, v_key, v_image, v_columns, v_match);
+            v_table || '_diff', v_table, 'history_' || v_table, v_key, v_image, v_columns, v_match, v_same);
     end loop;
     execute 'create view history as ' || array_to_string(v_parts, ' union all ');
 end
 $$;
 
--- What the history held so far comes along.
+-- What the history held so far comes along, month by month, so that retention can drop it month by month too.
 alter table history rename to history_of_images;
+do $$
+declare
+    v_month timestamptz;
+begin
+    for v_month in
+        select distinct date_trunc('month', i.valid_to at time zone 'UTC') at time zone 'UTC' from history_of_images i
+        where i.valid_to > now() - interval '10 years' and i.valid_to < now()
+    loop
+        call make_history_partitions(v_month, 1);
+    end loop;
+end
+$$;
 -- The last part of a key may itself hold the sign between the parts.
 create function split_part_from(p_text text, p_part integer) returns text language sql immutable as $$
     select array_to_string((string_to_array(p_text, '|'))[p_part:], '|')
@@ -192,7 +232,7 @@ begin
         execute format(
             'insert into %I (%s, valid_to, ended_by, operation)
              select %s, i.valid_to, i.ended_by, i.operation
-             from history_of_images i
+             from (select h.*, min(h.valid_from) over (partition by h.entity, h.row_id) as first_seen_at from history_of_images h) i
              left join %I t on t.system_id = i.system_id and i.entity = ''systems''
              where i.entity = %L',
             'history_' || v_table,
@@ -203,8 +243,8 @@ begin
                     when h.name = 'system_id' then 'i.system_id'
                     when h.name = 'valid_from' then 'i.valid_from'
                     when h.name = 'sync_id' then 'i.began_by'
-                    -- A version that ended did not say when its row was first seen.
-                    when h.name = 'first_seen_at' then 'i.valid_from'
+                    -- Nothing was ever dropped, so a row was first seen when its first version began.
+                    when h.name = 'first_seen_at' then 'i.first_seen_at'
                     when h.name = 'extended_attributes' then 'coalesce(i.image -> ''extendedAttributes'', ''{}'')'
                     when h.is_key and array_position(v_keys, h.name) = array_length(v_keys, 1) then
                         format('split_part_from(i.row_key, %s)::%s', array_position(v_keys, h.name), format_type(a.atttypid, a.atttypmod))

@@ -28,7 +28,7 @@ use crate::{
     config::ServerSettings,
     deletion, edge,
     error::ApiError,
-    health, ingest,
+    health, history, ingest,
     memory::{Memory, PATIENCE},
     merge::News,
     openapi::{self, Routes},
@@ -117,6 +117,7 @@ pub fn routes() -> Routes {
         .merge(deletion::routes())
         .merge(run::routes())
         .merge(read::routes())
+        .merge(history::routes())
 }
 
 /// What serves.

@@ -134,6 +134,7 @@ mod tests {
             "SESSION_BATCHES",
             "REFUSED_RECORDS",
             "HELD_ROWS",
+            "HISTORY",
         ] {
             assert!(
                 help.contains(&format!("CADASTRE_KEEP_{variable}")),

@@ -9,6 +9,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use crate::history;
+
 /// The schema of the register.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
@@ -129,9 +131,7 @@ pub async fn migrate(url: &SecretString) -> Result<(), DatabaseError> {
     migrator.set_locking(false);
     migrator.run(&mut connection).await?;
     // A server that was away for months finds the current one.
-    connection
-        .execute("call make_history_partitions(now(), 2)")
-        .await?;
+    history::partitions::make_missing(&mut connection).await?;
     views::install(&mut connection).await?;
     connection
         .execute("select pg_advisory_unlock_all()")

@@ -23,6 +23,8 @@ pub enum Day {
     First,
     /// 1 % of the records changed, 1 % are gone.
     Later,
+    /// So many days after the first; on each of them, 1 % of the records changed.
+    Nth(u32),
 }
 
 /// What happened to a record.
@@ -144,14 +146,34 @@ impl Tenant {
     }
 
     fn fate(&self, day: Day, purpose: For, number: u64) -> Fate {
-        if day == Day::First {
-            return Fate::Same;
-        }
         let number = number ^ ((purpose as u64) << 48);
+        match day {
+            Day::Nth(day) if self.changes_on(day, number) => return Fate::Changed,
+            Day::First | Day::Nth(_) => return Fate::Same,
+            Day::Later => {}
+        }
         match self.draw(For::Fate, number) % 1000 {
             0..10 => Fate::Gone,
             10..20 => Fate::Changed,
             _ => Fate::Same,
+        }
+    }
+
+    fn changes_on(&self, day: u32, number: u64) -> bool {
+        self.draw(For::Fate, number ^ (u64::from(day) << 56))
+            .is_multiple_of(100)
+    }
+
+    /// How often a record has changed until a day.
+    fn changes(&self, day: Day, purpose: For, number: u64) -> usize {
+        match day {
+            Day::Nth(last) => {
+                let number = number ^ ((purpose as u64) << 48);
+                (1..=last)
+                    .filter(|day| self.changes_on(*day, number))
+                    .count()
+            }
+            _ => usize::from(self.fate(day, purpose, number) == Fate::Changed),
         }
     }
 
@@ -171,12 +193,12 @@ impl Tenant {
             Item {
                 lane: Self::principal_lane(number),
                 fate,
-                record: self.principal(number, fate),
+                record: self.principal(number, self.changes(day, For::Principal, number)),
             }
         })
     }
 
-    fn principal(&self, number: u64, fate: Fate) -> Principal {
+    fn principal(&self, number: u64, changes: usize) -> Principal {
         let luck = self.draw(For::Words, number);
         let pick = |words: &'static [&'static str], shift: u32| {
             words[(luck >> shift) as usize % words.len()]
@@ -185,9 +207,9 @@ impl Tenant {
         let department = pick(DEPARTMENTS, 16);
         let account = format!("{given}.{surname}{number}").to_lowercase();
         let address = format!("{account}@harbour.example");
-        let department = match fate {
-            Fate::Changed => format!("{department} (new)"),
-            Fate::Same | Fate::Gone => department.to_owned(),
+        let department = match changes {
+            0 => department.to_owned(),
+            changes => format!("{department} (new {changes})"),
         };
         Principal {
             id: Some(self.id(For::Principal, number)),
@@ -250,12 +272,12 @@ impl Tenant {
             Item {
                 lane: usize::from(is_role),
                 fate,
-                record: self.resource(number, is_role, fate),
+                record: self.resource(number, is_role, self.changes(day, For::Resource, number)),
             }
         })
     }
 
-    fn resource(&self, number: u64, is_role: bool, fate: Fate) -> Resource {
+    fn resource(&self, number: u64, is_role: bool, changes: usize) -> Resource {
         let luck = self.draw(For::Words, number ^ (1 << 40));
         let about = DEPARTMENTS[luck as usize % DEPARTMENTS.len()];
         let mut more = ExtendedAttributes::new();
@@ -265,10 +287,9 @@ impl Tenant {
             more.insert("mailEnabled".into(), json!(false));
             more.insert("mailNickname".into(), json!(format!("sg-{number}")));
         }
-        let changed = if fate == Fate::Changed {
-            ", renewed"
-        } else {
-            ""
+        let changed = match changes {
+            0 => String::new(),
+            changes => format!(", renewed {changes} times"),
         };
         Resource {
             id: Some(self.id(For::Resource, number)),
@@ -327,7 +348,10 @@ impl Tenant {
             }
             record.resource_id = Some(resource_id);
             record.resource_type = Some(resource_type_of(lane == ROLE));
-            record.state = (fate == Fate::Changed).then(|| "Provisioned".to_owned());
+            record.state = match self.changes(day, For::Members, number) {
+                0 => None,
+                changes => Some(format!("Provisioned {changes}")),
+            };
             Item { lane, fate, record }
         })
     }

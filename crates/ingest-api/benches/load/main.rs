@@ -89,6 +89,14 @@ async fn measure_all(options: &Options) -> anyhow::Result<Report> {
     if options.assignments.is_some() {
         return Ok(report);
     }
+    if let Some(days) = options.days {
+        for day in 1..=days {
+            let phase = load(&bed, &tenant, Round::Daily(day), shape).await?;
+            report.phases.push(phase);
+        }
+        report.sizes_at_end = Some(Sizes::read(&bed.admin).await?);
+        return Ok(report);
+    }
     if !options.no_floor && !options.small_batches {
         eprintln!("… floor");
         report.floors = floor::measure(&bed).await?;

@@ -90,16 +90,6 @@ pub struct Cost {
 pub const TEMPORARY: &str = "temporary tables";
 const CATALOGUE: &str = "system catalogue";
 
-/// The table that a partition of the history belongs to.
-fn without_month(table: String) -> String {
-    if !table.starts_with("history_") {
-        return table;
-    }
-    let table = table.strip_suffix("_other").unwrap_or(&table);
-    let name = table.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-    name.to_owned()
-}
-
 /// A look at all counters.
 struct Counters {
     tuples: BTreeMap<String, Tuples>,
@@ -117,7 +107,8 @@ impl Counters {
         let mut tuples: BTreeMap<String, Tuples> = BTreeMap::new();
         for (schema, table, inserted, updated, hot_updated, deleted) in rows {
             let name = match schema.as_str() {
-                "public" => without_month(table),
+                "public" if table.starts_with(HISTORY) => "history".to_owned(),
+                "public" => table,
                 "pg_catalog" => CATALOGUE.to_owned(),
                 schema if schema.starts_with("pg_temp") => TEMPORARY.to_owned(),
                 schema => schema.to_owned(),
@@ -207,6 +198,9 @@ pub async fn measured<T>(
     Ok((cost, outcome))
 }
 
+/// What the names of the history's tables begin with.
+const HISTORY: &str = "history_";
+
 /// How large a table is, in bytes.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
@@ -246,6 +240,20 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// Bytes of the history's tables, and of those that it is about: indexes and long values included.
+    pub fn history_and_live(&self) -> (i64, i64) {
+        let sum = |is_wanted: fn(&str) -> bool| {
+            let tables = self.tables.iter().filter(|table| is_wanted(&table.name));
+            tables
+                .map(|table| table.heap + table.toast + table.indexes)
+                .sum()
+        };
+        (
+            sum(|name| name.starts_with(HISTORY)),
+            sum(|name| ["principals", "resources", "resource_assignments"].contains(&name)),
+        )
+    }
+
     /// Measures now.
     pub async fn read(admin: &PgPool) -> anyhow::Result<Self> {
         let database = sqlx::query_scalar("select pg_database_size(current_database())")

@@ -22,6 +22,9 @@ pub struct Options {
     /// Load principals of 1.2 KB in batches of 500, twice
     #[arg(long)]
     pub small_batches: bool,
+    /// After the first load, load so many days, on each of which 1 % changes, and say how large the history is
+    #[arg(long, value_name = "DAYS", conflicts_with_all = ["small_batches", "assignments"])]
+    pub days: Option<u32>,
     /// Records in a batch, at most [default: the client's]
     #[arg(long, value_name = "RECORDS")]
     pub batch: Option<usize>,

@@ -29,6 +29,8 @@ pub enum Round {
     Unchanged,
     /// 1 % changed, 1 % is gone.
     Changed,
+    /// So many days after the first load; on each of them, 1 % changes.
+    Daily(u32),
 }
 
 impl Round {
@@ -38,6 +40,7 @@ impl Round {
             Self::First => "first load",
             Self::Unchanged => "unchanged",
             Self::Changed => "1 % changed + 1 % removed",
+            Self::Daily(_) => "a day: 1 % changed",
         }
     }
 
@@ -45,6 +48,7 @@ impl Round {
         match self {
             Self::First | Self::Unchanged => Day::First,
             Self::Changed => Day::Later,
+            Self::Daily(day) => Day::Nth(day),
         }
     }
 }

@@ -72,7 +72,21 @@ impl Report {
                 print_sizes(when, sizes);
             }
         }
+        self.print_history();
         self.print_conclusions();
+    }
+
+    /// How much the history takes beside the tables that it is about.
+    fn print_history(&self) {
+        if let Some(sizes) = &self.sizes_at_end {
+            let (history, live) = sizes.history_and_live();
+            println!(
+                "\nHistory: {} MB, {:.1} % of the {} MB of the live tables (indexes and long values included)",
+                mb(history),
+                100.0 * history as f64 / live as f64,
+                mb(live)
+            );
+        }
     }
 
     fn print_phases(&self) {

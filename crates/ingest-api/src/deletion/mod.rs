@@ -15,3 +15,4 @@ mod rows;
 pub use guard::{Extent, Limits, QuestionChange, Verdict, judge};
 pub use held::{Removal, conclude};
 pub use routes::routes;
+pub(crate) use rows::name_of;

@@ -118,7 +118,7 @@ fn page_sql(spec: &EntitySpec) -> String {
 }
 
 /// The expression for the name of what an id refers to; removed things keep theirs.
-fn name_of(space: IdSpace, id: &str) -> Option<String> {
+pub fn name_of(space: IdSpace, id: &str) -> Option<String> {
     let tables: &[&str] = match space {
         IdSpace::Principals => &["principals"],
         IdSpace::Resources => &["resources"],

@@ -22,6 +22,8 @@ pub enum Tag {
     Runs,
     /// Questions about access.
     Access,
+    /// What was.
+    History,
     /// API keys.
     Keys,
     /// The server itself.
@@ -30,12 +32,13 @@ pub enum Tag {
 
 impl Tag {
     /// The chapters in their order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Records,
         Self::Sessions,
         Self::Held,
         Self::Runs,
         Self::Access,
+        Self::History,
         Self::Keys,
         Self::Server,
     ];
@@ -48,6 +51,7 @@ impl Tag {
             Self::Held => "Held removals",
             Self::Runs => "Runs and views",
             Self::Access => "Who has access",
+            Self::History => "History",
             Self::Keys => "Keys",
             Self::Server => "Server",
         }
@@ -65,6 +69,9 @@ impl Tag {
             Self::Held => "Removals that the delete guard stopped and that a person decides.",
             Self::Runs => "What crawls say about themselves, and bringing the views up to date.",
             Self::Access => "Finding principals and resources, who has access to what, and why.",
+            Self::History => {
+                "Every version of a row and who made it, and what differs between two moments."
+            }
             Self::Keys => "API keys: the one in use, and those of the workspace.",
             Self::Server => "Health, and this description.",
         }
@@ -170,8 +177,14 @@ impl Operation {
 
     /// The parameters of the query: the fields of a type. Any other is refused.
     #[must_use]
-    pub fn query<T: JsonSchema>(mut self) -> Self {
-        self.query = Some(Box::new(|generator| T::json_schema(generator).to_value()));
+    pub fn query<T: JsonSchema>(self) -> Self {
+        self.query_like(Box::new(|generator| T::json_schema(generator).to_value()))
+    }
+
+    /// The parameters of a query that no type stands for: the properties of a schema. Any other is refused.
+    #[must_use]
+    pub fn query_like(mut self, schema: SchemaOf) -> Self {
+        self.query = Some(schema);
         self.may_refuse(400)
     }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
-use super::{Retention, held_rows, loads, removed_rows};
+use super::{Retention, held_rows, history_months, loads, removed_rows};
 
 /// The advisory lock under which one step is made, by whatever replica; an arbitrary number of ours.
 pub const PURGE_LOCK: i64 = 0x0CAD_9026;
@@ -26,6 +26,10 @@ pub struct Purged {
     pub refused_records: u64,
     /// Rows of change sets that were decided or became void.
     pub held_rows: u64,
+    /// Months of a table's history.
+    pub history_months: u64,
+    /// Versions that had ended outside the months.
+    pub history_versions: u64,
     /// What could not be done for an error; it is in the log and tried again.
     pub failed: u64,
 }
@@ -38,6 +42,8 @@ impl Purged {
             + self.batches_met
             + self.refused_records
             + self.held_rows
+            + self.history_months
+            + self.history_versions
             == 0
     }
 
@@ -121,6 +127,12 @@ pub async fn purge(
     if let Some(cutoff) = retention.removed_rows.cutoff(now) {
         removed_rows::purge(&round, cutoff, &mut purged).await;
     }
+    let outcome = history_months::make(&round).await;
+    purged.note("months of the history to come", outcome);
+    if let Some(cutoff) = retention.history.cutoff(now) {
+        let outcome = history_months::purge(&round, cutoff, &mut purged).await;
+        purged.note("history", outcome);
+    }
     purged
 }
 
@@ -148,6 +160,8 @@ pub async fn run(pool: PgPool, retention: Retention, stop: CancellationToken) {
                 batches_met = purged.batches_met,
                 refused_records = purged.refused_records,
                 held_rows = purged.held_rows,
+                history_months = purged.history_months,
+                history_versions = purged.history_versions,
                 failed = purged.failed,
                 "retention purged"
             );

@@ -56,6 +56,8 @@ const REMOVED_ROWS: Keep = Keep::Days(400);
 const SESSION_BATCHES: Keep = Keep::Days(7);
 const REFUSED_RECORDS: Keep = Keep::Days(90);
 const HELD_ROWS: Keep = Keep::Days(30);
+/// Who had access when is what a register is for; how long that may be told is for its owner to say.
+const HISTORY: Keep = Keep::Forever;
 
 /// How long what is kept, in days or `forever`.
 #[derive(Debug, Clone, clap::Args)]
@@ -72,6 +74,9 @@ pub struct Retention {
     /// Days that the list of a decided or void change set's rows can be looked at; the change set stays.
     #[arg(long = "keep-held-rows", env = "CADASTRE_KEEP_HELD_ROWS", value_name = "DAYS", default_value_t = HELD_ROWS)]
     pub held_rows: Keep,
+    /// Days that the versions of rows are kept after they ended; whole months are dropped when their last day is older.
+    #[arg(long = "keep-history", env = "CADASTRE_KEEP_HISTORY", value_name = "DAYS", default_value_t = HISTORY)]
+    pub history: Keep,
     /// How the purge goes about it.
     #[arg(skip)]
     pub pace: Pace,
@@ -84,6 +89,7 @@ impl Default for Retention {
             session_batches: SESSION_BATCHES,
             refused_records: REFUSED_RECORDS,
             held_rows: HELD_ROWS,
+            history: HISTORY,
             pace: Pace::default(),
         }
     }

@@ -204,7 +204,7 @@ async fn insert(
     let system_id = sqlx::query_scalar(
         "insert into systems (workspace_id, system_key, system_type, tenant_id, display_name, description, enabled, \
          extended_attributes, content_hash, first_seen_at, valid_from, sync_id) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp(), clock_timestamp(), $10) \
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, c.now, c.now, $10 from (select clock_timestamp() as now) c \
          on conflict (workspace_id, system_key) do nothing returning system_id",
     )
     .bind(caller.workspace_id)

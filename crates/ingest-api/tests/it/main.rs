@@ -18,6 +18,7 @@ mod guarded_removal;
 mod harmless;
 mod held_sets;
 mod hidden_knowledge;
+mod history;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod identity_atlas_example;

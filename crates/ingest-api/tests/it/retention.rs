@@ -21,6 +21,7 @@ pub fn ten_days() -> Retention {
         session_batches: Keep::Days(10),
         refused_records: Keep::Days(10),
         held_rows: Keep::Days(10),
+        history: Keep::Forever,
         pace: Pace {
             step: 3,
             pause: Duration::ZERO,
