@@ -58,6 +58,10 @@ bench-small: deps-run ## Load 100,000 records of 1.2 KB in batches of 500, twice
 bench-history: deps-run ## Load 20 days on each of which 1 % changes, and print how large the history is (PRINCIPALS=, DAYS=)
 	$(BENCH_LOAD) --days $(or $(DAYS),20) $(if $(PRINCIPALS),--principals $(PRINCIPALS)) $(ARGS)
 
+.PHONY: bench-promotion
+bench-promotion: deps-run ## Give attributes columns while readers and a load go on (PRINCIPALS=, a million by default)
+	$(BENCH_LOAD) --promotion --principals $(or $(PRINCIPALS),1000000) $(ARGS)
+
 .PHONY: bench-crawl
 bench-crawl: ## Crawl a large simulated tenant and print time, requests and memory (USERS=, GROUPS=)
 	@scripts/deps.sh compiler postgres curl

@@ -4,7 +4,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use contract::Problem;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 use uuid::Uuid;
 use views::{AccessPath, Explanation, FoundPrincipal, FoundResource, Holder, Page, Step};
@@ -21,7 +21,7 @@ pub struct ServerArgs {
         default_value = "http://127.0.0.1:8080"
     )]
     api_base_url: Url,
-    /// A key with the permission 'read'
+    /// A key with the permission that the command needs: 'read'; to change columns, 'schema'
     #[arg(long, env = "CADASTRE_API_KEY", hide_env_values = true)]
     api_key: SecretString,
 }
@@ -76,6 +76,11 @@ impl Questions {
         Ok(Self { http, base, key })
     }
 
+    /// Questions to the server that flags and environment name.
+    pub fn of(server: ServerArgs) -> anyhow::Result<Self> {
+        Self::new(&server.api_base_url, server.api_key)
+    }
+
     /// `GET` of a path under `/api/`.
     pub async fn get<T: DeserializeOwned>(
         &self,
@@ -83,13 +88,28 @@ impl Questions {
         query: &[(&str, &str)],
     ) -> anyhow::Result<T> {
         let url = self.base.join(path)?;
-        let sent = self
-            .http
-            .get(url)
-            .query(query)
-            .bearer_auth(self.key.expose_secret())
-            .send()
-            .await;
+        self.answer(self.http.get(url).query(query)).await
+    }
+
+    /// Any other call of a path under `/api/`.
+    pub async fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> anyhow::Result<T> {
+        let mut request = self.http.request(method, self.base.join(path)?);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.answer(request).await
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> anyhow::Result<T> {
+        let sent = request.bearer_auth(self.key.expose_secret()).send().await;
         let response = sent.with_context(|| format!("no answer from {}", self.base))?;
         if !response.status().is_success() {
             let status = response.status();

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{ask, demo, keys, place::Place, server};
+use crate::{ask, attributes, demo, keys, place::Place, server};
 
 /// The register of who holds which access.
 #[derive(Debug, Parser)]
@@ -27,6 +27,9 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// List the attributes that a system sends, and give them columns
+    #[command(subcommand)]
+    Attributes(attributes::AttributesCommand),
     /// Ask a running server who has access to a resource
     Who(ask::WhoArgs),
     /// Ask a running server why a principal has access to a resource
@@ -97,6 +100,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up(args).await?,
         Command::Demo(args) => return demo::run(args).await,
         Command::Keys(command) => keys::run(command).await?,
+        Command::Attributes(command) => attributes::run(command).await?,
         Command::Who(args) => ask::who(args).await?,
         Command::Why(args) => ask::why(args).await?,
     }

@@ -36,7 +36,7 @@ pub struct CreateArgs {
     /// What the key is for
     #[arg(long)]
     name: String,
-    /// What it may do: ingest, jobs, read, admin, scim; several times for several
+    /// What it may do: ingest, jobs, read, admin, scim, schema; several times for several
     #[arg(long = "permission", required = true, value_parser = permission)]
     permissions: Vec<Permission>,
     /// A system that it may touch; several times for several; all when absent

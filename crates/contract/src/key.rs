@@ -23,16 +23,19 @@ pub enum Permission {
     Admin,
     /// Provision by SCIM.
     Scim,
+    /// Give attributes columns and take them back.
+    Schema,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Ingest,
         Self::Jobs,
         Self::Read,
         Self::Admin,
         Self::Scim,
+        Self::Schema,
     ];
 
     /// The name on the wire.
@@ -43,6 +46,7 @@ impl Permission {
             Self::Read => "read",
             Self::Admin => "admin",
             Self::Scim => "scim",
+            Self::Schema => "schema",
         }
     }
 }

@@ -24,6 +24,7 @@
 //! ```
 
 mod answer;
+mod attribute;
 mod entity;
 mod envelope;
 mod held;
@@ -37,6 +38,11 @@ pub mod records;
 pub mod session;
 
 pub use answer::{Held, IngestAnswer, RecordError};
+pub use attribute::{
+    AttributeColumn, AttributeDrift, AttributeDriftPage, AttributeInfo, AttributePage, JsonType,
+    MAX_ATTRIBUTE_NAME, MAX_PROMOTED, Promote, PromoteAll, PromotedAll, Promotion, PromotionPage,
+    PromotionRefused, PromotionState, ValueType,
+};
 pub use entity::{Entity, UnknownEntity};
 pub use envelope::{Completeness, IdGeneration, IngestRequest, Scope, SyncMode, SyncStep};
 pub use held::{ChangeSet, ChangeSetPage, ChangeSetState, Decision, HeldRow, HeldRowPage};

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use contract::{CollectionReport, Permission, RunOutcome, RunReport, SyncMode, SystemId};
+use contract::{
+    CollectionReport, Entity, Permission, Promote, PromoteAll, RunOutcome, RunReport, SyncMode,
+    SystemId,
+};
 use ingest_client::{BatchLimits, IngestClient};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -40,13 +43,16 @@ pub async fn crawl(
     config.validate()?;
     let run_id = config.run_id.unwrap_or_else(Uuid::new_v4);
     progress.event(ProgressEvent::RunStarted { run_id });
-    let client = connect(&config, &cancel).await?;
+    let connected = connect(&config, &cancel).await?;
+    let may_promote = connected.as_ref().is_some_and(|(_, may)| *may);
+    let client = connected.map(|(client, _)| client);
     let mut report = blank_report(run_id);
     let refresh_views = config.refresh_views;
     let is_dry_run = config.dry_run;
     let graph = Graph::new(&config, progress.clone(), cancel.clone())?;
     let read = Crawl {
         client: client.clone(),
+        may_promote,
         run_id,
         progress: progress.clone(),
         cancel: cancel.clone(),
@@ -77,11 +83,12 @@ pub async fn crawl(
     Ok(report)
 }
 
-/// The register, once it has confirmed the key. `None` in a dry run and when cancelled.
+/// The register, once it has confirmed the key, and whether that may give attributes columns. `None` in a dry run and when
+/// cancelled.
 async fn connect(
     config: &CrawlConfig,
     cancel: &CancellationToken,
-) -> Result<Option<IngestClient>, CrawlError> {
+) -> Result<Option<(IngestClient, bool)>, CrawlError> {
     let Some(register) = config.register.as_ref().filter(|_| !config.dry_run) else {
         return Ok(None);
     };
@@ -96,8 +103,10 @@ async fn connect(
         () = cancel.cancelled() => return Ok(None),
         known = client.whoami() => known.map_err(unusable)?,
     };
-    if known.key.permissions.contains(&Permission::Ingest) {
-        Ok(Some(client))
+    let may = |permission| known.key.permissions.contains(&permission);
+    if may(Permission::Ingest) {
+        let may_promote = may(Permission::Schema) || may(Permission::Admin);
+        Ok(Some((client, may_promote)))
     } else {
         Err(CrawlError::KeyMayNotIngest {
             name: known.key.name,
@@ -146,6 +155,7 @@ async fn tell_register(
 /// The parts of a crawl that outlive its reading.
 struct Crawl {
     client: Option<IngestClient>,
+    may_promote: bool,
     run_id: Uuid,
     progress: Arc<dyn ProgressSink>,
     cancel: CancellationToken,
@@ -168,6 +178,9 @@ impl Crawl {
             }
         };
         report.system_id = system_id;
+        if let Some(client) = self.client.as_ref().filter(|_| self.may_promote) {
+            promote_custom(client, &config, self.progress.as_ref()).await;
+        }
         let limits = BatchLimits {
             max_records: config.tuning.batch_records,
             ..BatchLimits::default()
@@ -241,6 +254,47 @@ impl Crawl {
             .map(Some)
             .map_err(|stopped| stopped.to_string())
     }
+}
+
+/// Sees to it that the configured custom attributes have columns of their own. No crawl fails because one has none.
+async fn promote_custom(client: &IngestClient, config: &CrawlConfig, progress: &dyn ProgressSink) {
+    let wanted = PromoteAll {
+        promotions: [
+            (Entity::Principals, &config.custom_user_attributes),
+            (Entity::Resources, &config.custom_group_attributes),
+        ]
+        .into_iter()
+        .flat_map(|(entity, names)| custom_promotions(entity, names))
+        .take(contract::MAX_PROMOTED)
+        .collect(),
+    };
+    if wanted.promotions.is_empty() {
+        return;
+    }
+    let text = match client.promote_attributes(&wanted).await {
+        Ok(answer) => answer
+            .refused
+            .first()
+            .map(|refused| format!("a custom attribute gets no column: {}", refused.detail)),
+        Err(error) => Some(format!("custom attributes get no columns: {error}")),
+    };
+    if let Some(text) = text {
+        progress.event(ProgressEvent::Message { text });
+    }
+}
+
+/// The attributes that have no core column.
+fn custom_promotions(entity: Entity, names: &[String]) -> Vec<Promote> {
+    let schema = contract::record_schema(entity).to_value();
+    names
+        .iter()
+        .filter(|name| schema["properties"].get(name.as_str()).is_none())
+        .map(|name| Promote {
+            entity,
+            attribute: name.clone(),
+            value_type: None,
+        })
+        .collect()
 }
 
 /// The place of a collection in the report, and its lines.

@@ -23,6 +23,7 @@ use tower_http::{
 };
 
 use crate::{
+    attributes::{self, Attributes},
     auth,
     body::Pace,
     config::ServerSettings,
@@ -64,6 +65,8 @@ pub struct AppState {
     pub statistics: Statistics,
     /// Brings the views up to date, one refresh at a time.
     pub refresher: ViewRefresher,
+    /// What is known of extended attributes, and the work on their columns.
+    pub attributes: Attributes,
     /// How long what is kept.
     pub retention: Retention,
     /// How clients are served.
@@ -86,6 +89,7 @@ impl AppState {
             news: News::default(),
             statistics: Statistics::new(pool.clone()),
             refresher: ViewRefresher::new(pool.clone()),
+            attributes: Attributes::new(pool.clone(), settings.attributes.clone()),
             pool,
             schemas: Arc::new(Schemas::compile()),
             memory: Memory::new(settings.ingest_memory_bytes),
@@ -118,6 +122,7 @@ pub fn routes() -> Routes {
         .merge(run::routes())
         .merge(read::routes())
         .merge(history::routes())
+        .merge(attributes::routes())
 }
 
 /// What serves.
@@ -183,6 +188,7 @@ pub async fn serve(
     let background = TaskTracker::new();
     background.spawn(state.statistics.clone().run(stop.clone()));
     background.spawn(state.refresher.clone().run(stop.clone()));
+    background.spawn(state.attributes.clone().run(stop.clone()));
     background.spawn(session::expire_abandoned(state.pool.clone(), stop.clone()));
     background.spawn(retention::run(
         state.pool.clone(),

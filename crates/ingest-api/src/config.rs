@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{body::Pace, database::DatabaseSettings, retention::Retention};
+use crate::{attributes, body::Pace, database::DatabaseSettings, retention::Retention};
 
 /// Settings of the `ingest-api` command.
 #[derive(Debug, clap::Parser)]
@@ -72,6 +72,8 @@ pub struct ServerSettings {
     pub linger: Duration,
     /// How long requests under way may take when the server stops.
     pub stop_patience: Duration,
+    /// How the work on columns of attributes goes about it.
+    pub attributes: attributes::Settings,
 }
 
 impl Default for ServerSettings {
@@ -83,6 +85,7 @@ impl Default for ServerSettings {
             pace: Pace::default(),
             linger: Duration::from_secs(5),
             stop_patience: Duration::from_secs(10),
+            attributes: attributes::Settings::default(),
         }
     }
 }

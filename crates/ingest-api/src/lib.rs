@@ -2,8 +2,9 @@
 //!
 //! Where things are: [`entity`] is what is known about each entity; [`record`] turns record texts into typed rows;
 //! [`merge`] writes a batch set-wise, with history; [`session`] and [`ingest`] are loads over HTTP; [`deletion`] is
-//! what may be removed and by whom; [`history`] tells what was, and who changed it; [`retention`] is how long what is kept;
-//! [`auth`] is API keys; [`read`] answers questions from the views.
+//! what may be removed and by whom; [`attributes`] is what has no core column, and columns for it; [`history`] tells what
+//! was, and who changed it; [`retention`] is how long what is kept; [`auth`] is API keys; [`read`] answers questions from
+//! the views.
 //!
 //! Invariants:
 //! - a 2xx answer is durable; a request that fails changed nothing;
@@ -39,6 +40,7 @@ mod params;
 mod statistics;
 mod view_refresh;
 
+pub mod attributes;
 pub mod auth;
 pub mod deletion;
 pub mod entity;

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use contract::{
-    Entity, IngestAnswer, IngestRequest, RunReport, SystemId, WhoAmI,
+    Entity, IngestAnswer, IngestRequest, PromoteAll, PromotedAll, RunReport, SystemId, WhoAmI,
     records::System,
     session::{OpenSession, SessionOpened, SessionStatus},
 };
@@ -203,6 +203,17 @@ impl IngestClient {
         let call = Call::new("refresh views", Method::POST, "ingest/refresh-views").idempotent();
         self.send(&call).await?;
         Ok(())
+    }
+
+    /// Sees to it that attributes have columns of their own. Not tried for long: no load depends on it.
+    pub async fn promote_attributes(
+        &self,
+        wanted: &PromoteAll,
+    ) -> Result<PromotedAll, ClientError> {
+        let mut call = Call::new("promote attributes", Method::PUT, "attributes/promotions")
+            .body(small_body(wanted)?);
+        call.max_attempts = Some(3);
+        self.send(&call).await?.json()
     }
 
     /// Posts the report of a run.

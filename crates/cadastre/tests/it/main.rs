@@ -1,5 +1,6 @@
 //! The whole product, end to end: a simulated tenant, the crawler, the server, PostgreSQL, and the commands people run.
 
+mod attributes;
 mod command;
 mod days;
 mod demo;

@@ -361,3 +361,26 @@ async fn a_dry_run_reads_everything_and_sends_nothing() {
     assert!(bench.register.reports().is_empty());
     bench.stop().await;
 }
+
+#[tokio::test]
+async fn custom_attributes_get_columns_if_the_key_may_and_no_crawl_fails_for_it() {
+    for may_promote in [false, true] {
+        let bench = Bench::start(unlimited()).await;
+        if may_promote {
+            bench.register.let_promote();
+        }
+        let mut config = bench.config();
+        // A core field has a column already.
+        config.custom_user_attributes = vec!["department".into(), "onPremisesSyncEnabled".into()];
+        config.custom_group_attributes = vec!["classification".into()];
+        let report = bench.crawl(config).await;
+        assert_eq!(report.outcome, RunOutcome::Complete, "{report:#?}");
+        let expected = [
+            serde_json::json!({"entity": "principals", "attribute": "onPremisesSyncEnabled"}),
+            serde_json::json!({"entity": "resources", "attribute": "classification"}),
+        ];
+        let expected: &[Value] = if may_promote { &expected } else { &[] };
+        assert_eq!(bench.register.promotions(), expected);
+        bench.stop().await;
+    }
+}

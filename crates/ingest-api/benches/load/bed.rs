@@ -29,6 +29,9 @@ pub struct Bed {
     pub admin: PgPool,
     /// What sends the records.
     pub driver: Driver,
+    http: reqwest::Client,
+    base_url: String,
+    key: SecretString,
     server: Child,
     /// PostgreSQL.
     pub postgres: embedded_postgres::Server,
@@ -49,7 +52,8 @@ impl Bed {
             .max_connections(2)
             .connect(postgres.admin_url().expose_secret())
             .await?;
-        let client = IngestClient::builder(base_url.parse()?, new_key(&admin).await?)
+        let key = new_key(&admin).await?;
+        let client = IngestClient::builder(base_url.parse()?, key.clone())
             .compression(!options.no_compression)
             .build()?;
         let system = System {
@@ -66,10 +70,30 @@ impl Bed {
                 system_id,
                 limits: options.limits(),
             },
+            http: reqwest::Client::new(),
+            base_url,
+            key,
             server,
             postgres,
             _folder: folder,
         })
+    }
+
+    /// A call that is no load.
+    pub async fn get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
+        let request = self.http.get(format!("{}{path}", self.base_url));
+        request.bearer_auth(self.key.expose_secret()).send().await
+    }
+
+    /// The same with a body.
+    pub async fn post(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> reqwest::Result<reqwest::Response> {
+        let request = self.http.post(format!("{}{path}", self.base_url));
+        let request = request.bearer_auth(self.key.expose_secret()).json(body);
+        request.send().await
     }
 
     /// The server's process.
@@ -170,7 +194,7 @@ async fn new_key(admin: &PgPool) -> anyhow::Result<SecretString> {
     let new = NewKey {
         workspace_id: DEFAULT_WORKSPACE,
         name: "bench".into(),
-        permissions: vec![Permission::Ingest, Permission::Read],
+        permissions: vec![Permission::Ingest, Permission::Read, Permission::Schema],
         system_ids: None,
         expires_at: None,
         created_by: "bench".into(),

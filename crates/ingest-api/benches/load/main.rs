@@ -16,6 +16,7 @@ mod measure;
 mod options;
 mod phase;
 mod process;
+mod promotion;
 mod report;
 mod words;
 
@@ -65,7 +66,7 @@ async fn measure_all(options: &Options) -> anyhow::Result<Report> {
     ));
     let shape = Shape {
         parallel: !options.one_by_one && options.assignments.is_none(),
-        principals_only: options.small_batches,
+        principals_only: options.small_batches || options.promotion,
         views: options.views,
     };
     let bed = Bed::start(options).await?;
@@ -81,11 +82,18 @@ async fn measure_all(options: &Options) -> anyhow::Result<Report> {
     };
     introduce(options, &tenant, &bed, shape)?;
     bed.warm_up().await?;
+    if options.promoted > 0 {
+        promotion::promote(&bed, usize::from(options.promoted)).await?;
+    }
 
     report
         .phases
         .push(load(&bed, &tenant, Round::First, shape).await?);
     report.sizes_after_first_load = Some(Sizes::read(&bed.admin).await?);
+    if options.promotion {
+        promotion::measure(&bed, &tenant).await?;
+        return Ok(report);
+    }
     if options.assignments.is_some() {
         return Ok(report);
     }

@@ -25,6 +25,12 @@ pub struct Options {
     /// After the first load, load so many days, on each of which 1 % changes, and say how large the history is
     #[arg(long, value_name = "DAYS", conflicts_with_all = ["small_batches", "assignments"])]
     pub days: Option<u32>,
+    /// Promote attributes of the principals while readers and a load go on, and measure what those notice
+    #[arg(long, conflicts_with_all = ["small_batches", "assignments"])]
+    pub promotion: bool,
+    /// Give this many attributes of the principals columns before the first load
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=5))]
+    pub promoted: u8,
     /// Records in a batch, at most [default: the client's]
     #[arg(long, value_name = "RECORDS")]
     pub batch: Option<usize>,

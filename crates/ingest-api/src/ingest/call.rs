@@ -123,6 +123,7 @@ impl Call<'_> {
         state
             .statistics
             .note(session.spec()?.table, answer.inserted);
+        session::note_attributes(state, &session, &received.records, &answer).await;
         Ok((StatusCode::CREATED, answer))
     }
 }

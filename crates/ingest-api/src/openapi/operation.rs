@@ -24,6 +24,8 @@ pub enum Tag {
     Access,
     /// What was.
     History,
+    /// Extended attributes and their columns.
+    Attributes,
     /// API keys.
     Keys,
     /// The server itself.
@@ -32,13 +34,14 @@ pub enum Tag {
 
 impl Tag {
     /// The chapters in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Records,
         Self::Sessions,
         Self::Held,
         Self::Runs,
         Self::Access,
         Self::History,
+        Self::Attributes,
         Self::Keys,
         Self::Server,
     ];
@@ -52,6 +55,7 @@ impl Tag {
             Self::Runs => "Runs and views",
             Self::Access => "Who has access",
             Self::History => "History",
+            Self::Attributes => "Attributes",
             Self::Keys => "Keys",
             Self::Server => "Server",
         }
@@ -71,6 +75,9 @@ impl Tag {
             Self::Access => "Finding principals and resources, who has access to what, and why.",
             Self::History => {
                 "Every version of a row and who made it, and what differs between two moments."
+            }
+            Self::Attributes => {
+                "What sources send beside the core fields, and columns for what is asked often."
             }
             Self::Keys => "API keys: the one in use, and those of the workspace.",
             Self::Server => "Health, and this description.",

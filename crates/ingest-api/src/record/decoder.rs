@@ -9,7 +9,7 @@ use super::{
     IdRule, Key, Refusal, Row, Rows, Schemas, convert::convert, fast::FastPath, rows::RowsBuilder,
     strict::parse_object,
 };
-use crate::entity::EntitySpec;
+use crate::{attributes::Seen, entity::EntitySpec};
 
 /// Longest excerpt of a refused record, in characters.
 const MAX_EXCERPT: usize = 500;
@@ -54,6 +54,8 @@ pub struct Decoded {
     pub records: u64,
     /// Characters that were replaced.
     pub replaced: u64,
+    /// The extended attributes of the rows.
+    pub attributes: Seen,
 }
 
 /// Reads the records of a call one after the other; what is bad is refused alone.
@@ -65,6 +67,7 @@ pub struct Decoder {
     refusals: Vec<Refusal>,
     records: u64,
     replaced: u64,
+    attributes: Seen,
 }
 
 impl Decoder {
@@ -78,6 +81,7 @@ impl Decoder {
             refusals: Vec::new(),
             records: 0,
             replaced: 0,
+            attributes: Seen::default(),
         }
     }
 
@@ -121,6 +125,7 @@ impl Decoder {
         })?;
         self.replaced += replaced;
         let row = convert(&self.context, index, object)?;
+        self.attributes.note_all(&row.extended);
         push(&mut self.rows, &row);
         Ok(())
     }
@@ -143,6 +148,10 @@ impl Decoder {
             .into_iter()
             .filter(|key| !rows.contains(key))
             .collect();
+        let mut attributes = self.attributes;
+        if let Some(mut fast) = self.fast {
+            attributes.merge(fast.take_seen());
+        }
         Decoded {
             batch: Batch {
                 rows,
@@ -152,6 +161,7 @@ impl Decoder {
             refusals: self.refusals,
             records: self.records,
             replaced: self.replaced,
+            attributes,
         }
     }
 }

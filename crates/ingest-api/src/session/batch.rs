@@ -126,7 +126,7 @@ pub async fn put_batch(
 ) -> Result<IngestAnswer, ApiError> {
     let _room = state.ingest_room().await?;
     let sync_id = session.sync_id;
-    retrying(|| async {
+    let answer = retrying(|| async {
         let started = std::time::Instant::now();
         let mut transaction = state.pool.begin().await?;
         let (system_id, entity) = (session.wanted.system_id, session.wanted.entity);
@@ -154,7 +154,26 @@ pub async fn put_batch(
         transaction.commit().await?;
         Ok(arrived.answer)
     })
-    .await
+    .await?;
+    note_attributes(state, session, decoded, &answer).await;
+    Ok(answer)
+}
+
+/// After the commit of a batch: catalogues the attributes that it brought.
+pub async fn note_attributes(
+    state: &AppState,
+    session: &Session,
+    decoded: &Decoded,
+    answer: &IngestAnswer,
+) {
+    let (system_id, entity) = (session.wanted.system_id, session.wanted.entity);
+    let catalogue = &state.attributes.catalogue;
+    catalogue
+        .note(system_id, entity, session.sync_id, &decoded.attributes)
+        .await;
+    if answer.inserted + answer.updated + answer.deleted > 0 {
+        catalogue.note_changed(entity);
+    }
 }
 
 /// The answer that a batch with this number got; another body under the same number is an error.

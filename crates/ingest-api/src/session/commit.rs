@@ -50,6 +50,9 @@ pub async fn commit(
         state
             .statistics
             .note(session.spec()?.table, answer.inserted);
+        if answer.deleted > 0 {
+            (state.attributes.catalogue).note_changed(session.wanted.entity);
+        }
         Ok(answer)
     })
     .await

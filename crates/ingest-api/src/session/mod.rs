@@ -16,7 +16,9 @@ mod quarantine;
 mod routes;
 mod store;
 
-pub use batch::{Arrived, Place, apply_batch, decoder, has_batch, put_batch, touch};
+pub use batch::{
+    Arrived, Place, apply_batch, decoder, has_batch, note_attributes, put_batch, touch,
+};
 pub use commit::{close, commit, conclude};
 pub use expiry::expire_abandoned;
 pub use open::{check, open, scope_is_busy};

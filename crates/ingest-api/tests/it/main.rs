@@ -7,6 +7,9 @@ mod slow_line;
 
 mod access_control;
 mod all_new;
+mod attributes;
+mod attributes_model;
+mod attributes_work;
 mod bad_input;
 mod bodies;
 mod chunked_form;

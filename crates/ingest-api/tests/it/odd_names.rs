@@ -1,6 +1,6 @@
 //! Names of attributes are data: no name, number of names or change of type reaches the tables (B09 to B13).
 //!
-//! Unknown fields stay in `extendedAttributes`. Columns of their own come with promotion, which is not built yet.
+//! Unknown fields stay in `extendedAttributes`. With columns of their own: `attributes`.
 
 use serde_json::{Map, Value, json};
 

@@ -48,6 +48,10 @@ struct Memory {
     held: Option<contract::Held>,
     /// The key may read only.
     is_read_only: bool,
+    /// The key may give attributes columns.
+    may_promote: bool,
+    /// What a crawler wanted columns for.
+    promotions: Vec<Value>,
 }
 
 struct Shared {
@@ -70,6 +74,7 @@ impl Register {
         });
         let router = Router::new()
             .route("/api/crawlers/whoami", get(whoami))
+            .route("/api/attributes/promotions", put(promote))
             .route("/api/ingest/systems", post(systems))
             .route("/api/ingest/sessions", post(open))
             .route("/api/ingest/sessions/{id}", get(status))
@@ -114,6 +119,14 @@ impl Register {
 
     pub fn be_busy(&self, batches: u32) {
         self.memory().busy = batches;
+    }
+
+    pub fn let_promote(&self) {
+        self.memory().may_promote = true;
+    }
+
+    pub fn promotions(&self) -> Vec<Value> {
+        self.memory().promotions.clone()
     }
 
     pub fn let_nobody_ingest(&self) {
@@ -223,11 +236,29 @@ async fn whoami(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respon
     if let Some(refused) = refusal(&shared, &headers) {
         return refused;
     }
-    let is_read_only = shared.memory.lock().expect("memory").is_read_only;
-    let permission = if is_read_only { "read" } else { "ingest" };
-    let who = json!({"keyId": "k", "name": "test", "permissions": [permission], "createdAt": "2026-01-01T00:00:00Z",
+    let memory = shared.memory.lock().expect("memory");
+    let permissions = match (memory.is_read_only, memory.may_promote) {
+        (true, _) => vec!["read"],
+        (false, true) => vec!["ingest", "schema"],
+        (false, false) => vec!["ingest"],
+    };
+    let who = json!({"keyId": "k", "name": "test", "permissions": permissions, "createdAt": "2026-01-01T00:00:00Z",
         "serverVersion": "0"});
     Json(who).into_response()
+}
+
+/// Refuses everything: no crawl may fail because of it.
+async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let request = parse(&headers, &body);
+    let wanted = request["promotions"].as_array().expect("a list").clone();
+    shared
+        .memory
+        .lock()
+        .expect("memory")
+        .promotions
+        .extend(wanted);
+    let problem = json!({"type": "/problems/forbidden", "title": "Not allowed", "status": 403, "detail": "no"});
+    (StatusCode::FORBIDDEN, Json(problem)).into_response()
 }
 
 async fn systems(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -7,9 +7,12 @@ use super::{
     cursor::{Cursor, Number, Raw},
     text::write_canonical,
 };
-use crate::record::{
-    extended::{MAX_EXTENDED_BYTES, MAX_EXTENDED_DEPTH},
-    strict::MAX_EXACT,
+use crate::{
+    attributes::Seen,
+    record::{
+        extended::{MAX_EXTENDED_BYTES, MAX_EXTENDED_DEPTH},
+        strict::MAX_EXACT,
+    },
 };
 
 /// The extended attributes of one record after the other.
@@ -19,6 +22,8 @@ pub struct Canonical {
     /// The members of every object that is open, the innermost last.
     members: Vec<Member>,
     sorted: Vec<u8>,
+    /// The attributes of all records that were ended.
+    pub seen: Seen,
 }
 
 /// A member of an object in `out`, from its first quote.
@@ -33,6 +38,7 @@ struct Member {
 impl Canonical {
     /// Begins a record.
     pub fn begin(&mut self) {
+        self.seen.reject();
         self.members.clear();
         self.out.clear();
         self.out.push(b'{');
@@ -56,10 +62,16 @@ impl Canonical {
 
     /// Ends the record: its attributes, with or without those that are null.
     pub fn end(&mut self, with_nulls: bool) -> Result<&[u8], Doubt> {
+        for member in &self.members {
+            // Names with escapes were left to the careful path: what is written is what is meant.
+            let name = &self.out[member.start as usize + 1..member.name_end as usize];
+            self.seen.note(name, self.out[member.name_end as usize + 2]);
+        }
         self.close(0, 1, with_nulls)?;
         if self.out.len() > MAX_EXTENDED_BYTES {
             return Err(Doubt);
         }
+        self.seen.accept();
         Ok(&self.out)
     }
 
@@ -167,6 +179,7 @@ impl Canonical {
             out,
             members,
             sorted,
+            ..
         } = self;
         let name = |member: &Member| &out[member.start as usize..member.name_end as usize];
         let text = |member: &Member| &out[member.start as usize..member.end as usize];

@@ -22,7 +22,7 @@ use self::{
     rule::{Form, is_type_name},
 };
 use super::{LoadContext, RowsBuilder, ValueRef, convert::space_by_word};
-use crate::entity::ColumnKind;
+use crate::{attributes::Seen, entity::ColumnKind};
 
 pub use self::{plan::EntityPlan, rule::RecordRules};
 
@@ -67,6 +67,11 @@ impl FastPath {
             unescaped: String::new(),
             extended: Canonical::default(),
         })
+    }
+
+    /// The attributes of the records that it made rows of since this was last asked.
+    pub fn take_seen(&mut self) -> Seen {
+        std::mem::take(&mut self.extended.seen)
     }
 
     /// Makes a row of a record's text, or leaves `rows` as they are.

@@ -2,7 +2,10 @@
 
 mod generate;
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use chrono::{TimeZone, Utc};
 use contract::{
@@ -21,6 +24,7 @@ use uuid::Uuid;
 
 use super::{Doubt, FastPath};
 use crate::{
+    attributes::{JsonTypes, Seen},
     entity,
     record::{Decoder, Field, IdRule, LoadContext, Rows, RowsBuilder, Schemas},
 };
@@ -82,7 +86,12 @@ fn parts(rows: &Rows) -> (usize, Vec<Field<'_>>, [&[u8]; 4]) {
 
 /// Where the fast path answers, the careful path takes the record and makes the same of it.
 fn agree(fast: &mut FastPath, context: &LoadContext, text: &str) -> Result<bool, TestCaseError> {
-    let Ok(rows) = quickly(fast, context, text) else {
+    let before = fast.take_seen();
+    prop_assert_eq!(before.iter().count(), 0, "what was read was taken");
+    let answer = quickly(fast, context, text);
+    let seen = fast.take_seen();
+    let Ok(rows) = answer else {
+        prop_assert_eq!(seen.iter().count(), 0, "{}", text);
         return Ok(false);
     };
     let mut careful = Decoder::careful_only(context.clone());
@@ -95,6 +104,12 @@ fn agree(fast: &mut FastPath, context: &LoadContext, text: &str) -> Result<bool,
     );
     prop_assert_eq!(careful.replaced, 0, "{}", text);
     prop_assert_eq!(parts(&rows), parts(&careful.batch.rows), "{}", text);
+    let sorted = |seen: &Seen| -> BTreeMap<String, JsonTypes> {
+        seen.iter()
+            .map(|(name, types)| (name.to_owned(), types))
+            .collect()
+    };
+    prop_assert_eq!(sorted(&seen), sorted(&careful.attributes), "{}", text);
     Ok(true)
 }
 

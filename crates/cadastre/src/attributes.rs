@@ -1,0 +1,215 @@
+//! `cadastre attributes`: what sources send beside the core fields, and which of it has columns; over a server's API.
+
+use clap::{Args, Subcommand};
+use contract::{
+    AttributeInfo, AttributePage, Entity, Promote, Promotion, PromotionPage, PromotionState,
+    SystemId, ValueType,
+};
+use reqwest::Method;
+
+use crate::{
+    ask::{Questions, ServerArgs},
+    text::{clean, number, show, table},
+};
+
+/// What to do with attributes.
+#[derive(Debug, Subcommand)]
+pub enum AttributesCommand {
+    /// List the attributes that a system sends
+    List(ListArgs),
+    /// Give an attribute a column of its own
+    Promote(PromoteArgs),
+    /// Take an attribute's column back; its values stay
+    Demote(DemoteArgs),
+}
+
+/// Flags of `attributes list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The system
+    #[arg(long = "system")]
+    system_id: SystemId,
+    /// What kind of row: principals, resources, …
+    #[arg(long, default_value = "principals")]
+    entity: Entity,
+}
+
+/// Flags of `attributes promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// What kind of row: principals, resources, …
+    #[arg(long, default_value = "principals")]
+    entity: Entity,
+    /// The column's type: text, number, boolean, timestamp [default: what fits the values that were seen]
+    #[arg(long = "type", value_parser = value_type)]
+    value_type: Option<ValueType>,
+    /// The attribute's name, exactly as it is sent
+    attribute: String,
+}
+
+/// Flags of `attributes demote`.
+#[derive(Debug, Args)]
+pub struct DemoteArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// What kind of row: principals, resources, …
+    #[arg(long, default_value = "principals")]
+    entity: Entity,
+    /// The attribute's name, exactly as it is sent
+    attribute: String,
+}
+
+fn value_type(text: &str) -> Result<ValueType, String> {
+    ValueType::ALL
+        .into_iter()
+        .find(|kind| kind.wire_name() == text)
+        .ok_or_else(|| {
+            format!(
+                "known are: {}",
+                ValueType::ALL.map(ValueType::wire_name).join(", ")
+            )
+        })
+}
+
+/// Runs an `attributes` command.
+pub async fn run(command: AttributesCommand) -> anyhow::Result<()> {
+    match command {
+        AttributesCommand::List(args) => list(args).await,
+        AttributesCommand::Promote(args) => promote(args).await,
+        AttributesCommand::Demote(args) => demote(args).await,
+    }
+}
+
+async fn list(args: ListArgs) -> anyhow::Result<()> {
+    let server = Questions::of(args.server)?;
+    let system = args.system_id.to_string();
+    let mut after: Option<String> = None;
+    let mut items = Vec::new();
+    let (too_many, names_too_long) = loop {
+        let mut query = vec![
+            ("systemId", system.as_str()),
+            ("entity", args.entity.wire_name()),
+            ("limit", "1000"),
+        ];
+        query.extend(after.as_deref().map(|after| ("after", after)));
+        let page: AttributePage = server.get("attributes", &query).await?;
+        items.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            break (page.too_many, page.names_too_long);
+        }
+    };
+    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+    let head = [
+        "Attribute",
+        "Types",
+        "Rows",
+        "Last seen",
+        "Column",
+        "Do not fit",
+    ];
+    let mut text = table(&head, &rows);
+    if too_many {
+        text +=
+            "\nThere were more names than are catalogued; their values are kept with their rows.\n";
+    }
+    if names_too_long {
+        text +=
+            "\nSome names are too long to be catalogued; their values are kept with their rows.\n";
+    }
+    show(&text)?;
+    Ok(())
+}
+
+fn row(item: &AttributeInfo) -> Vec<String> {
+    let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), number);
+    let types: Vec<_> = item
+        .json_types
+        .iter()
+        .map(|kind| kind.wire_name())
+        .collect();
+    vec![
+        clean(&item.attribute, 48),
+        types.join(","),
+        count(item.rows_total),
+        item.last_seen_at.format("%Y-%m-%d").to_string(),
+        item.promotion.as_ref().map_or_else(
+            || "-".to_owned(),
+            |column| {
+                format!(
+                    "{}, {}",
+                    column.value_type.wire_name(),
+                    column.state.wire_name()
+                )
+            },
+        ),
+        count(item.mismatches),
+    ]
+}
+
+async fn promote(args: PromoteArgs) -> anyhow::Result<()> {
+    let server = Questions::of(args.server)?;
+    let wanted = Promote {
+        entity: args.entity,
+        attribute: args.attribute,
+        value_type: args.value_type,
+    };
+    let promotion: Promotion = server
+        .send(Method::POST, "attributes/promotions", Some(&wanted))
+        .await?;
+    show(&format!(
+        "'{}' of {} gets the column {} ({}); it is {}. Promotion {}.\n",
+        clean(&promotion.attribute, 80),
+        promotion.entity,
+        promotion.column,
+        promotion.value_type.wire_name(),
+        promotion.state.wire_name(),
+        promotion.promotion_id,
+    ))?;
+    Ok(())
+}
+
+async fn demote(args: DemoteArgs) -> anyhow::Result<()> {
+    let server = Questions::of(args.server)?;
+    let promotion = find(&server, args.entity, &args.attribute).await?;
+    let path = format!("attributes/promotions/{}", promotion.promotion_id);
+    let promotion: Promotion = server.send(Method::DELETE, &path, None::<&()>).await?;
+    let end = if promotion.state == PromotionState::Ready {
+        "another workspace wants the column too, so it stays"
+    } else {
+        "the column is emptied in the background; the attribute keeps its values"
+    };
+    show(&format!("'{}': {end}.\n", clean(&promotion.attribute, 80)))?;
+    Ok(())
+}
+
+/// The promotion of an attribute that has a column, or is about to have one.
+async fn find(server: &Questions, entity: Entity, attribute: &str) -> anyhow::Result<Promotion> {
+    let mut after: Option<String> = None;
+    loop {
+        let mut query = vec![("entity", entity.wire_name()), ("limit", "1000")];
+        query.extend(after.as_deref().map(|after| ("after", after)));
+        let page: PromotionPage = server.get("attributes/promotions", &query).await?;
+        let is_it = |one: &Promotion| {
+            one.attribute == attribute
+                && matches!(
+                    one.state,
+                    PromotionState::Waiting
+                        | PromotionState::Backfilling
+                        | PromotionState::Indexing
+                        | PromotionState::Ready
+                )
+        };
+        if let Some(found) = page.items.into_iter().find(is_it) {
+            return Ok(found);
+        }
+        match page.next {
+            Some(next) => after = Some(next.to_string()),
+            None => anyhow::bail!("no attribute '{attribute}' of {entity} has a column"),
+        }
+    }
+}

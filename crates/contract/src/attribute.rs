@@ -1,0 +1,300 @@
+//! The attributes that sources send beside the core fields, and the columns that some of them are given.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
+use uuid::Uuid;
+
+use crate::{Entity, SystemId};
+
+/// Longest name of an attribute that is catalogued and can be promoted, in bytes of UTF-8.
+pub const MAX_ATTRIBUTE_NAME: usize = 200;
+
+/// Most attributes of one entity that have columns.
+pub const MAX_PROMOTED: usize = 200;
+
+/// The type of a JSON value; null is the absence of a value.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum JsonType {
+    /// A text.
+    String,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// A list.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl JsonType {
+    /// Every type.
+    pub const ALL: [Self; 5] = [
+        Self::String,
+        Self::Number,
+        Self::Boolean,
+        Self::Array,
+        Self::Object,
+    ];
+
+    /// The name on the wire.
+    pub const fn wire_name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+}
+
+/// The type of a promoted attribute's column.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ValueType {
+    /// Text; lists and objects as JSON text.
+    Text,
+    /// A number of any size, exactly; also from a text that is one.
+    Number,
+    /// True or false; also from a text that says so.
+    Boolean,
+    /// A moment, from a text in ISO 8601; UTC where it names no zone.
+    Timestamp,
+}
+
+impl ValueType {
+    /// Every type.
+    pub const ALL: [Self; 4] = [Self::Text, Self::Number, Self::Boolean, Self::Timestamp];
+
+    /// The name on the wire.
+    pub const fn wire_name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Timestamp => "timestamp",
+        }
+    }
+}
+
+/// Where a promotion stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PromotionState {
+    /// The column is about to be made.
+    Waiting,
+    /// New writes fill the column; the rows that were there follow.
+    Backfilling,
+    /// Every row has its value; the index is being made.
+    Indexing,
+    /// The column is read.
+    Ready,
+    /// It was taken back; the column is not read any more.
+    Demoting,
+    /// The column's values go; the attribute keeps them.
+    Emptying,
+    /// The column is free for another attribute.
+    Demoted,
+}
+
+impl PromotionState {
+    /// Every state, in the order in which they come.
+    pub const ALL: [Self; 7] = [
+        Self::Waiting,
+        Self::Backfilling,
+        Self::Indexing,
+        Self::Ready,
+        Self::Demoting,
+        Self::Emptying,
+        Self::Demoted,
+    ];
+
+    /// The name on the wire.
+    pub const fn wire_name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Backfilling => "backfilling",
+            Self::Indexing => "indexing",
+            Self::Ready => "ready",
+            Self::Demoting => "demoting",
+            Self::Emptying => "emptying",
+            Self::Demoted => "demoted",
+        }
+    }
+}
+
+/// An attribute that a system has sent.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttributeInfo {
+    /// Its name.
+    pub attribute: String,
+    /// The JSON types that its values have had.
+    pub json_types: Vec<JsonType>,
+    /// When it was first sent.
+    pub first_seen_at: DateTime<Utc>,
+    /// When it was last sent, to the day.
+    pub last_seen_at: DateTime<Utc>,
+    /// Live rows that carry it, when they were last counted.
+    pub rows_total: Option<u64>,
+    /// Those among them whose value does not fit the promoted column.
+    pub mismatches: Option<u64>,
+    /// When the rows were counted.
+    pub counted_at: Option<DateTime<Utc>>,
+    /// The column that it has, or will have.
+    pub promotion: Option<AttributeColumn>,
+}
+
+/// The column of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttributeColumn {
+    /// The promotion.
+    pub promotion_id: Uuid,
+    /// The column's type.
+    pub value_type: ValueType,
+    /// Where the promotion stands.
+    pub state: PromotionState,
+}
+
+/// Attributes of one entity of one system, by name.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttributePage {
+    /// The attributes.
+    pub items: Vec<AttributeInfo>,
+    /// There were more names than are catalogued; the values of the others are kept with their rows all the same.
+    pub too_many: bool,
+    /// Some names are too long to be catalogued; their values are kept with their rows all the same.
+    pub names_too_long: bool,
+    /// What `after` is for the next page; absent on the last one.
+    pub next: Option<String>,
+}
+
+/// An attribute came with a type that it never had before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttributeDrift {
+    /// Drifts are numbered in the order in which they were seen.
+    pub drift_id: i64,
+    /// The system.
+    pub system_id: SystemId,
+    /// What kind of row.
+    pub entity: Entity,
+    /// The attribute's name.
+    pub attribute: String,
+    /// The types that were known.
+    pub known_types: Vec<JsonType>,
+    /// The one that came.
+    pub new_type: JsonType,
+    /// The load that brought it.
+    pub sync_id: Uuid,
+    /// When.
+    pub seen_at: DateTime<Utc>,
+}
+
+/// Changes of type, latest first.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttributeDriftPage {
+    /// The drifts.
+    pub items: Vec<AttributeDrift>,
+    /// What `after` is for the next page; absent on the last one.
+    pub next: Option<i64>,
+}
+
+/// An attribute that should have a column.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Promote {
+    /// What kind of row.
+    pub entity: Entity,
+    /// The attribute's name, exactly as it is sent.
+    #[schemars(length(min = 1, max = 200))]
+    pub attribute: String,
+    /// The column's type. When absent: that of the promotion that there is, else what fits all values seen.
+    #[serde(rename = "type")]
+    pub value_type: Option<ValueType>,
+}
+
+/// Body of `PUT /api/attributes/promotions`: attributes that should have columns, whether they have or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteAll {
+    /// The attributes.
+    #[schemars(length(max = 200))]
+    pub promotions: Vec<Promote>,
+}
+
+/// Answer to [`PromoteAll`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromotedAll {
+    /// What has, or will have, a column.
+    pub items: Vec<Promotion>,
+    /// What has none, and why.
+    pub refused: Vec<PromotionRefused>,
+}
+
+/// An attribute that gets no column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromotionRefused {
+    /// Its place in the list.
+    pub index: usize,
+    /// Why; a sentence.
+    pub detail: String,
+}
+
+/// An attribute's way to a column, or back.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Promotion {
+    /// The promotion.
+    pub promotion_id: Uuid,
+    /// What kind of row.
+    pub entity: Entity,
+    /// The attribute's name.
+    pub attribute: String,
+    /// The column's type.
+    #[serde(rename = "type")]
+    pub value_type: ValueType,
+    /// The column, as SQL names it.
+    pub column: String,
+    /// Where it stands.
+    pub state: PromotionState,
+    /// Since when.
+    pub state_since: DateTime<Utc>,
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// When the column could first be read.
+    pub ready_at: Option<DateTime<Utc>>,
+    /// How much of the walk through the table is done that the state is about, in percent.
+    pub progress_percent: Option<u8>,
+    /// Live rows whose value does not fit, in the systems that the key may see; absent until they were counted.
+    pub mismatches: Option<u64>,
+    /// Why it does not go on at the moment. It is tried again.
+    pub error: Option<String>,
+}
+
+/// Promotions, latest first.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionPage {
+    /// The promotions.
+    pub items: Vec<Promotion>,
+    /// What `after` is for the next page; absent on the last one.
+    pub next: Option<Uuid>,
+}
