@@ -176,8 +176,8 @@ async fn promote(args: PromoteArgs) -> anyhow::Result<()> {
 async fn demote(args: DemoteArgs) -> anyhow::Result<()> {
     let server = Questions::of(args.server)?;
     let promotion = find(&server, args.entity, &args.attribute).await?;
-    let path = format!("attributes/promotions/{}", promotion.promotion_id);
-    let promotion: Promotion = server.send(Method::DELETE, &path, None::<&()>).await?;
+    let path = format!("attributes/promotions/{}/demote", promotion.promotion_id);
+    let promotion: Promotion = server.send(Method::POST, &path, None::<&()>).await?;
     let end = if promotion.state == PromotionState::Ready {
         "another workspace wants the column too, so it stays"
     } else {

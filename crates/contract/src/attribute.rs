@@ -221,8 +221,7 @@ pub struct AttributeDriftPage {
 pub struct Promote {
     /// What kind of row.
     pub entity: Entity,
-    /// The attribute's name, exactly as it is sent.
-    #[schemars(length(min = 1, max = 200))]
+    /// The attribute's name, exactly as it is sent: 1 to 200 bytes.
     pub attribute: String,
     /// The column's type. When absent: that of the promotion that there is, else what fits all values seen.
     #[serde(rename = "type")]

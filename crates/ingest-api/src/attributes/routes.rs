@@ -40,7 +40,11 @@ pub fn routes() -> Routes {
             docs::promote_all(),
         )
         .get("/api/attributes/promotions/{id}", show, docs::show())
-        .delete("/api/attributes/promotions/{id}", demote, docs::demote())
+        .post(
+            "/api/attributes/promotions/{id}/demote",
+            demote,
+            docs::demote(),
+        )
 }
 
 fn may_promote(caller: &Caller) -> Result<(), ApiError> {

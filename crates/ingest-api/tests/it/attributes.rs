@@ -61,7 +61,7 @@ pub async fn promoted_now(app: &TestApp, attribute: &str, kind: &str) -> Value {
 }
 
 pub async fn demote(app: &TestApp, promotion: &Value) -> Value {
-    app.send(app.request(Method::DELETE, &path(promotion)))
+    app.send(app.request(Method::POST, &format!("{}/demote", path(promotion))))
         .await
         .expect(200)
 }
@@ -409,7 +409,7 @@ async fn only_keys_that_may_promote_and_only_their_own_workspace_sees_it() {
     let all = std::mem::replace(&mut app.key, reader);
     app.get(&path(&promotion)).await.expect(200);
     promote(&app, "b", "text").await.expect(403);
-    app.send(app.request(Method::DELETE, &path(&promotion)))
+    app.send(app.request(Method::POST, &format!("{}/demote", path(&promotion))))
         .await
         .expect(403);
     app.key = loader;
