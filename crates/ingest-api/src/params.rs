@@ -8,6 +8,16 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
 
+/// Items on a page when nobody says otherwise.
+pub const USUAL_PAGE: u32 = 100;
+/// Most items on a page.
+pub const MAX_PAGE: u32 = 1000;
+
+/// How many items a page has at most, of what the caller wishes.
+pub fn page_size(wished: Option<u32>) -> u32 {
+    wished.unwrap_or(USUAL_PAGE).clamp(1, MAX_PAGE)
+}
+
 /// Parameters of the path. One that cannot be read names nothing that exists: 404.
 pub struct InPath<T>(pub T);
 

@@ -19,13 +19,9 @@ use crate::{
     durable::{durable, retrying},
     error::ApiError,
     openapi::Routes,
-    params::{InPath, InQuery},
+    params::{InPath, InQuery, page_size},
     system,
 };
-
-/// Items on a page when nobody says otherwise, and most of them.
-const USUAL_PAGE: u32 = 100;
-const MAX_PAGE: u32 = 1000;
 
 /// The routes about attributes.
 pub fn routes() -> Routes {
@@ -48,17 +44,11 @@ pub fn routes() -> Routes {
 }
 
 fn may_promote(caller: &Caller) -> Result<(), ApiError> {
-    if caller.require(Permission::Admin).is_err() {
-        caller.require(Permission::Schema)?;
-    }
-    Ok(())
+    caller.require_one_of(&[Permission::Admin, Permission::Schema])
 }
 
 fn may_look(caller: &Caller) -> Result<(), ApiError> {
-    if caller.require(Permission::Read).is_err() {
-        may_promote(caller)?;
-    }
-    Ok(())
+    caller.require_one_of(&[Permission::Read, Permission::Admin, Permission::Schema])
 }
 
 /// A system that the caller may not see is not there for it.
@@ -69,10 +59,6 @@ async fn visible(state: &AppState, caller: &Caller, system_id: SystemId) -> Resu
     Err(ApiError::NotFound(format!(
         "there is no system {system_id}"
     )))
-}
-
-fn page_size(limit: Option<u32>) -> u32 {
-    limit.unwrap_or(USUAL_PAGE).clamp(1, MAX_PAGE)
 }
 
 /// Which attributes.

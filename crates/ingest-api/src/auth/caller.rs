@@ -30,6 +30,18 @@ impl Caller {
         )))
     }
 
+    /// Refuses a caller that has none of some permissions; the last one is what it is told to lack.
+    pub fn require_one_of(&self, permissions: &[Permission]) -> Result<(), ApiError> {
+        let mut outcome = Ok(());
+        for permission in permissions {
+            outcome = self.require(*permission);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
     /// May the key touch this system? Whether the system exists is another question.
     pub fn may_touch(&self, system_id: SystemId) -> bool {
         self.key

@@ -18,13 +18,9 @@ use crate::{
     durable::{durable, retrying},
     error::ApiError,
     openapi::Routes,
-    params::{InPath, InQuery},
+    params::{InPath, InQuery, page_size},
     session::gate,
 };
-
-/// Items on a page when nobody says otherwise, and most of them.
-const USUAL_PAGE: u32 = 100;
-const MAX_PAGE: u32 = 1000;
 
 /// The routes about held removals.
 pub fn routes() -> Routes {
@@ -37,10 +33,7 @@ pub fn routes() -> Routes {
 }
 
 fn may_look(caller: &Caller) -> Result<(), ApiError> {
-    if caller.require(Permission::Admin).is_err() {
-        caller.require(Permission::Read)?;
-    }
-    Ok(())
+    caller.require_one_of(&[Permission::Admin, Permission::Read])
 }
 
 /// Which change sets.
@@ -71,7 +64,7 @@ async fn find(
         system_id: query.system_id,
         entity: query.entity,
         after: query.after,
-        limit: query.limit.unwrap_or(USUAL_PAGE).clamp(1, MAX_PAGE),
+        limit: page_size(query.limit),
     };
     Ok(Json(list::page(&state.pool, &caller, &wanted).await?))
 }
@@ -114,7 +107,7 @@ async fn show_rows(
             "the list of the change set's rows was dropped by retention at {purged_at}; the rows that it removed are in the history"
         )));
     }
-    let limit = query.limit.unwrap_or(USUAL_PAGE).clamp(1, MAX_PAGE);
+    let limit = page_size(query.limit);
     let after = query.after.unwrap_or(0);
     Ok(Json(
         rows::page(&state.pool, &change_set, after, limit).await?,

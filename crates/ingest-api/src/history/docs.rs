@@ -3,15 +3,11 @@
 use contract::Permission;
 use serde_json::{Map, Value, json};
 
-use super::{
-    question::{MAX_PAGE, USUAL_PAGE, filters},
-    tables,
-    two_moments::DifferencePage,
-    versions::VersionPage,
-};
+use super::{question::filters, tables, two_moments::DifferencePage, versions::VersionPage};
 use crate::{
     entity::{Column, ColumnKind, EntitySpec},
     openapi::{Operation, SchemaOf, Tag},
+    params::{MAX_PAGE, USUAL_PAGE},
 };
 
 pub fn versions(spec: &'static EntitySpec) -> Operation {

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use contract::SystemId;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::page::place;
 use crate::{
     entity::{Column, ColumnKind, EntitySpec},
     error::ApiError,
+    params::page_size,
 };
-
-/// Items on a page when nobody says otherwise, and most of them.
-pub const USUAL_PAGE: u32 = 100;
-/// See [`USUAL_PAGE`].
-pub const MAX_PAGE: u32 = 1000;
 
 /// Some columns and the values that they must have.
 pub type Wanted = Vec<(&'static Column, String)>;
@@ -53,15 +51,17 @@ impl Parameters {
             .map_err(|_| ApiError::bad_field("systemId", "a system has a whole number"))
     }
 
+    /// The place behind which the page begins.
+    pub fn after<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ApiError> {
+        self.take("after").map(|text| place(&text)).transpose()
+    }
+
     /// How many items at most.
     pub fn limit(&mut self) -> Result<u32, ApiError> {
-        let Some(text) = self.take("limit") else {
-            return Ok(USUAL_PAGE);
-        };
-        let limit: u32 = text.parse().map_err(|_| {
-            ApiError::bad_field("limit", "a whole number is needed, from 1 to 1,000")
-        })?;
-        Ok(limit.clamp(1, MAX_PAGE))
+        let wished = self.take("limit").map(|text| text.parse()).transpose();
+        wished
+            .map(page_size)
+            .map_err(|_| ApiError::bad_field("limit", "a whole number is needed, from 1 to 1,000"))
     }
 
     /// The values of columns that are said, in the columns' order.

@@ -6,7 +6,6 @@ use contract::{Permission, SystemId};
 use super::{
     docs,
     moment::Moment,
-    page,
     question::{Parameters, filters},
     tables, two_moments,
     two_moments::DifferencePage,
@@ -88,10 +87,7 @@ async fn row_versions(
         spec,
         system_id,
         key,
-        after: parameters
-            .take("after")
-            .map(|after| page::place(&after))
-            .transpose()?,
+        after: parameters.after()?,
         limit: parameters.limit()?,
     };
     parameters.finish()?;
@@ -127,10 +123,7 @@ async fn differences(
         from,
         to,
         only: parameters.columns(filters(spec))?,
-        after: parameters
-            .take("after")
-            .map(|after| page::place(&after))
-            .transpose()?,
+        after: parameters.after()?,
         limit: parameters.limit()?,
     };
     parameters.finish()?;

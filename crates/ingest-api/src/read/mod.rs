@@ -16,12 +16,9 @@ use crate::{
     auth::Caller,
     error::ApiError,
     openapi::Routes,
-    params::{InPath, InQuery},
+    params::{InPath, InQuery, USUAL_PAGE},
     system,
 };
-
-/// Rows on a page when nobody says otherwise.
-const USUAL_PAGE: u32 = 100;
 
 /// The routes for reading.
 pub fn routes() -> Routes {

@@ -87,9 +87,7 @@ async fn list(
     caller: Caller,
     query: InQuery<Latest>,
 ) -> Result<Json<Runs>, ApiError> {
-    if caller.require(Permission::Read).is_err() {
-        caller.require(Permission::Ingest)?;
-    }
+    caller.require_one_of(&[Permission::Read, Permission::Ingest])?;
     let latest = query.read()?;
     let reports: Vec<SqlJson<RunReport>> = sqlx::query_scalar(
         "select report from run_reports where workspace_id = $1 and ($3::integer[] is null or system_id is null or system_id = any ($3)) \
@@ -116,9 +114,7 @@ async fn refresh_views(
     State(state): State<AppState>,
     caller: Caller,
 ) -> Result<(StatusCode, Json<RefreshStatus>), ApiError> {
-    if caller.require(Permission::Ingest).is_err() {
-        caller.require(Permission::Admin)?;
-    }
+    caller.require_one_of(&[Permission::Ingest, Permission::Admin])?;
     state.refresher.request();
     Ok((
         StatusCode::ACCEPTED,
@@ -132,9 +128,7 @@ async fn refresh_status(
     State(state): State<AppState>,
     caller: Caller,
 ) -> Result<Json<RefreshStatus>, ApiError> {
-    if caller.require(Permission::Read).is_err() {
-        caller.require(Permission::Ingest)?;
-    }
+    caller.require_one_of(&[Permission::Read, Permission::Ingest])?;
     Ok(Json(RefreshStatus {
         views: views::refresh_status(&state.pool).await?,
     }))
