@@ -21,8 +21,8 @@ pub fn check_answers(round: Round, listed: &[Listed]) -> anyhow::Result<()> {
         let (sent, changed, gone) = (scope.sent, scope.changed, scope.gone);
         let (inserted, updated, unchanged, deleted) = match round {
             Round::First => (sent, 0, 0, 0),
-            Round::Unchanged => (0, 0, sent, 0),
-            Round::Changed | Round::Daily(_) => (0, changed, sent - changed, gone),
+            Round::Unchanged(_) => (0, 0, sent, 0),
+            Round::Changed(_) | Round::Daily(_) => (0, changed, sent - changed, gone),
         };
         let expected = IngestAnswer {
             inserted,

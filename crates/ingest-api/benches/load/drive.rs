@@ -102,6 +102,7 @@ pub async fn load<R: Serialize>(
                 writer.gone += 1;
                 continue;
             }
+            Fate::Absent => continue,
             Fate::Changed => writer.changed += 1,
             Fate::Same => {}
         }

@@ -3,6 +3,8 @@
 //!
 //! Ids look random, so the order in which Graph lists objects (by number here) has nothing to do with that of the keys.
 
+use std::ops::Range;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{
     TypeName,
@@ -16,15 +18,25 @@ use uuid::{Builder, Uuid};
 
 use crate::words::{DEPARTMENTS, GIVEN_NAMES, JOB_TITLES, OFFICES, SURNAMES, WORDS_LENGTH, words};
 
-/// The time at which the first load finds the tenant, or a later one that changed 1 % and lacks 1 %.
+/// A day on which the tenant is loaded. On the first, number 0, everything is new; on each later one, 1 % of the records
+/// change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Day {
-    /// The first, and any on which nothing happened.
-    First,
-    /// 1 % of the records changed, 1 % are gone.
-    Later,
-    /// So many days after the first; on each of them, 1 % of the records changed.
-    Nth(u32),
+pub struct Day {
+    /// Its number.
+    pub number: u32,
+    /// On each day from the second on, another 1 % of the records are gone.
+    pub removes: bool,
+    /// The tenant was loaded on this day already: nothing happened since.
+    pub again: bool,
+}
+
+impl Day {
+    /// The first.
+    pub const FIRST: Self = Self {
+        number: 0,
+        removes: false,
+        again: false,
+    };
 }
 
 /// What happened to a record.
@@ -36,6 +48,8 @@ pub enum Fate {
     Changed,
     /// The source has it no longer.
     Gone,
+    /// It was gone before.
+    Absent,
 }
 
 /// A record on its way into one of the sessions (lanes) that are open at the same time.
@@ -81,6 +95,10 @@ pub const PRINCIPAL_TYPES: [TypeName; 3] = [
     principal_type::EXTERNAL_USER,
     principal_type::SERVICE_PRINCIPAL,
 ];
+
+/// Of a thousand records, so many change on a day, and so many leave.
+const CHANGE: Range<u64> = 0..10;
+const LEAVE: Range<u64> = 10..20;
 
 /// How unequal groups are: 1 is the classic curve of city sizes, 0 makes all alike.
 const SKEW: f64 = 0.8;
@@ -145,36 +163,33 @@ impl Tenant {
         Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
     }
 
-    fn fate(&self, day: Day, purpose: For, number: u64) -> Fate {
-        let number = number ^ ((purpose as u64) << 48);
-        match day {
-            Day::Nth(day) if self.changes_on(day, number) => return Fate::Changed,
-            Day::First | Day::Nth(_) => return Fate::Same,
-            Day::Later => {}
-        }
-        match self.draw(For::Fate, number) % 1000 {
-            0..10 => Fate::Gone,
-            10..20 => Fate::Changed,
-            _ => Fate::Same,
-        }
+    /// What of a thousand things happens to a record on a day.
+    fn luck(&self, day: u32, purpose: For, number: u64) -> u64 {
+        let number = number ^ ((purpose as u64) << 48) ^ (u64::from(day) << 56);
+        self.draw(For::Fate, number) % 1000
     }
 
-    fn changes_on(&self, day: u32, number: u64) -> bool {
-        self.draw(For::Fate, number ^ (u64::from(day) << 56))
-            .is_multiple_of(100)
+    fn fate(&self, day: Day, purpose: For, number: u64) -> Fate {
+        let mut last = 1000;
+        for past in 1..=day.number {
+            last = self.luck(past, purpose, number);
+            if day.removes && LEAVE.contains(&last) {
+                let leaves_now = past == day.number && !day.again;
+                return if leaves_now { Fate::Gone } else { Fate::Absent };
+            }
+        }
+        if CHANGE.contains(&last) && !day.again {
+            Fate::Changed
+        } else {
+            Fate::Same
+        }
     }
 
     /// How often a record has changed until a day.
     fn changes(&self, day: Day, purpose: For, number: u64) -> usize {
-        match day {
-            Day::Nth(last) => {
-                let number = number ^ ((purpose as u64) << 48);
-                (1..=last)
-                    .filter(|day| self.changes_on(*day, number))
-                    .count()
-            }
-            _ => usize::from(self.fate(day, purpose, number) == Fate::Changed),
-        }
+        (1..=day.number)
+            .filter(|past| CHANGE.contains(&self.luck(*past, purpose, number)))
+            .count()
     }
 
     /// 12 % are guests, 4 % applications.

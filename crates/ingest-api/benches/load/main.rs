@@ -109,13 +109,14 @@ async fn measure_all(options: &Options) -> anyhow::Result<Report> {
         eprintln!("… floor");
         report.floors = floor::measure(&bed).await?;
     }
-    report
-        .phases
-        .push(load(&bed, &tenant, Round::Unchanged, shape).await?);
-    if !options.small_batches {
-        report
-            .phases
-            .push(load(&bed, &tenant, Round::Changed, shape).await?);
+    for day in 1..=options.rounds {
+        let again = load(&bed, &tenant, Round::Unchanged(day - 1), shape).await?;
+        report.phases.push(again);
+        if options.small_batches {
+            break;
+        }
+        let changed = load(&bed, &tenant, Round::Changed(day), shape).await?;
+        report.phases.push(changed);
     }
     report.sizes_at_end = Some(Sizes::read(&bed.admin).await?);
     Ok(report)

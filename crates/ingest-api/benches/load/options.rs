@@ -44,6 +44,9 @@ pub struct Options {
     /// (always so with --assignments)
     #[arg(long)]
     pub one_by_one: bool,
+    /// How often to load what did not change and then what did; the ratio is that of the medians
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
     /// Leave out the floor: COPY of the same rows into the same tables
     #[arg(long)]
     pub no_floor: bool,

@@ -20,15 +20,20 @@ use crate::{
     measure::{Cost, measured},
 };
 
+/// The name of loads of what is there already.
+pub const UNCHANGED: &str = "unchanged";
+/// The name of loads that change and remove.
+pub const CHANGED: &str = "1 % changed + 1 % removed";
+
 /// Which loads there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Round {
     /// Everything is new.
     First,
-    /// Everything is as it was.
-    Unchanged,
-    /// 1 % changed, 1 % is gone.
-    Changed,
+    /// Everything is as it was after so many days that changed it.
+    Unchanged(u32),
+    /// The day of this number: 1 % changed, 1 % is gone.
+    Changed(u32),
     /// So many days after the first load; on each of them, 1 % changes.
     Daily(u32),
 }
@@ -38,17 +43,23 @@ impl Round {
     pub fn name(self) -> &'static str {
         match self {
             Self::First => "first load",
-            Self::Unchanged => "unchanged",
-            Self::Changed => "1 % changed + 1 % removed",
+            Self::Unchanged(_) => UNCHANGED,
+            Self::Changed(_) => CHANGED,
             Self::Daily(_) => "a day: 1 % changed",
         }
     }
 
     fn day(self) -> Day {
-        match self {
-            Self::First | Self::Unchanged => Day::First,
-            Self::Changed => Day::Later,
-            Self::Daily(day) => Day::Nth(day),
+        let (number, removes, again) = match self {
+            Self::First => return Day::FIRST,
+            Self::Unchanged(days) => (days, true, true),
+            Self::Changed(day) => (day, true, false),
+            Self::Daily(day) => (day, false, false),
+        };
+        Day {
+            number,
+            removes,
+            again,
         }
     }
 }
@@ -147,7 +158,7 @@ pub async fn run(
     let after = Contents::read(bed).await?;
     check_answers(round, &listed)?;
     check_contents(&listed, &before, &after)?;
-    if round == Round::Unchanged {
+    if matches!(round, Round::Unchanged(_)) {
         check_untouched(bed, &before, &cost).await?;
     }
     let rows = listed.iter().flat_map(|list| &list.scopes);

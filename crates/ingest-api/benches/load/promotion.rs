@@ -160,7 +160,7 @@ async fn load(bed: &Bed, tenant: &Tenant, is_over: &AtomicBool) -> anyhow::Resul
     let mut round = 0_u64;
     while !is_over.load(Ordering::Relaxed) {
         round += 1;
-        let mut people = tenant.principals(Day::First).map(|item| item.record);
+        let mut people = tenant.principals(Day::FIRST).map(|item| item.record);
         loop {
             let mut batch: Vec<Principal> = people.by_ref().take(BATCH).collect();
             if batch.is_empty() || is_over.load(Ordering::Relaxed) {
