@@ -62,6 +62,14 @@ bench-history: deps-run ## Load 20 days on each of which 1 % changes, and print 
 bench-promotion: deps-run ## Give attributes columns while readers and a load go on (PRINCIPALS=, a million by default)
 	$(BENCH_LOAD) --promotion --principals $(or $(PRINCIPALS),1000000) $(ARGS)
 
+.PHONY: bench-read
+bench-read: deps-run ## Measure lists and exports over HTTP (PRINCIPALS=, ASSIGNMENTS=; ARGS= for anything else)
+	cargo bench --locked -p ingest-api --bench read -- $(if $(PRINCIPALS),--principals $(PRINCIPALS)) $(if $(ASSIGNMENTS),--assignments $(ASSIGNMENTS)) $(ARGS)
+
+.PHONY: bench-views
+bench-views: deps-run ## Measure effective access and the refresh of the views (ASSIGNMENTS=500000 | 10000000)
+	cargo bench --locked -p views --bench access -- $(or $(ASSIGNMENTS),500000)
+
 .PHONY: bench-crawl
 bench-crawl: ## Crawl a large simulated tenant and print time, requests and memory (USERS=, GROUPS=)
 	@scripts/deps.sh compiler postgres curl

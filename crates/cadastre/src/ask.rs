@@ -241,7 +241,7 @@ pub async fn who(args: WhoArgs) -> anyhow::Result<()> {
 fn holders(holders: &[Holder]) -> String {
     let rows = holders.iter().map(|holder| {
         let access = &holder.access;
-        let via = match (&access.via_group_name, access.via_group_id) {
+        let via = match (&access.via_name, access.via_id) {
             (Some(name), _) => clean(name, 40),
             (None, Some(id)) => id.to_string(),
             (None, None) => "itself".to_owned(),

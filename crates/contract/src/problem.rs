@@ -29,6 +29,8 @@ pub struct Problem {
     pub request_id: Option<String>,
     /// A session that stands in the way (409), where one does.
     pub sync_id: Option<Uuid>,
+    /// Where a text of the query is wrong: which character, counted from 0; its length where something is missing at the end.
+    pub position: Option<u64>,
     /// Refused records or fields, where there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<RecordError>,

@@ -61,6 +61,8 @@ pub struct AppState {
     pub ingest_slots: Arc<Semaphore>,
     /// Where batches are expected to be new from end to end.
     pub news: News,
+    /// Room for exports; each takes a database connection most of the time.
+    pub exports: Arc<Semaphore>,
     /// Renews the statistics of tables that grow fast.
     pub statistics: Statistics,
     /// Brings the views up to date, one refresh at a time.
@@ -96,6 +98,7 @@ impl AppState {
             pace: settings.pace,
             cores: Arc::new(Semaphore::new(cores)),
             ingest_slots: Arc::new(Semaphore::new(slots)),
+            exports: Arc::new(Semaphore::new((slots / 2).max(1))),
             settings: Arc::new(settings),
             retention: Retention::default(),
         }

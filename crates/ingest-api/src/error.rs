@@ -8,7 +8,7 @@ use axum::{
 use contract::{Problem, RecordError};
 use uuid::Uuid;
 
-use crate::merge::MergeError;
+use crate::{merge::MergeError, query::QueryError};
 
 /// Why a request was not done, and what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,14 @@ pub enum ApiError {
         pointer: String,
         /// A sentence.
         detail: String,
+    },
+    /// 400: a text of the query is wrong at a place that is known.
+    #[error("{parameter}: {error}")]
+    BadQuery {
+        /// The parameter, such as `filter`.
+        parameter: &'static str,
+        /// What is wrong, and where.
+        error: QueryError,
     },
     /// 409: something else stands in the way.
     #[error("{detail}")]
@@ -95,7 +103,7 @@ impl ApiError {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { .. } | Self::BadQuery { .. } => StatusCode::BAD_REQUEST,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -114,7 +122,9 @@ impl ApiError {
             Self::Forbidden(_) => ("/problems/forbidden", "Not allowed"),
             Self::NotFound(_) => ("/problems/not-found", "Not found"),
             Self::MethodNotAllowed => ("/problems/method-not-allowed", "Method not allowed"),
-            Self::BadRequest { .. } => ("/problems/bad-request", "Bad request"),
+            Self::BadRequest { .. } | Self::BadQuery { .. } => {
+                ("/problems/bad-request", "Bad request")
+            }
             Self::Conflict { .. } => ("/problems/conflict", "Conflict"),
             Self::TooSlow => ("/problems/too-slow", "Too slow"),
             Self::TooLarge(_) => ("/problems/too-large", "Too large"),
@@ -147,6 +157,15 @@ impl ApiError {
                     pointer,
                     code: "invalid".into(),
                     detail,
+                }];
+            }
+            Self::BadQuery { parameter, error } => {
+                problem.position = Some(error.position as u64);
+                problem.errors = vec![RecordError {
+                    index: 0,
+                    pointer: format!("/{parameter}"),
+                    code: "invalid".into(),
+                    detail: error.to_string(),
                 }];
             }
             Self::Conflict { sync_id, .. } => problem.sync_id = sync_id,

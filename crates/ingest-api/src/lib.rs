@@ -3,8 +3,8 @@
 //! Where things are: [`entity`] is what is known about each entity; [`record`] turns record texts into typed rows;
 //! [`merge`] writes a batch set-wise, with history; [`session`] and [`ingest`] are loads over HTTP; [`deletion`] is
 //! what may be removed and by whom; [`attributes`] is what has no core column, and columns for it; [`history`] tells what
-//! was, and who changed it; [`retention`] is how long what is kept; [`auth`] is API keys; [`read`] answers questions from
-//! the views.
+//! was, and who changed it; [`retention`] is how long what is kept; [`auth`] is API keys; [`query`] is the language of
+//! filters, orders and pages and its SQL; [`read`] answers questions from the views and lists the register's rows.
 //!
 //! Invariants:
 //! - a 2xx answer is durable; a request that fails changed nothing;
@@ -48,6 +48,7 @@ pub mod history;
 pub mod ingest;
 pub mod merge;
 pub mod openapi;
+pub mod query;
 pub mod read;
 pub mod record;
 pub mod retention;

@@ -17,8 +17,9 @@ select h.system_id,
                'tier', h.tier,
                'accessState', h.access_state,
                'roleScope', h.role_scope,
-               'viaGroupId', h.via_group_id,
-               'via', h.via_group_name,
+               'viaKind', h.via_kind,
+               'viaId', h.via_id,
+               'via', h.via_name,
                'score', h.score
            )
            order by h.score desc, h.role_name, h.role_id
@@ -26,9 +27,9 @@ select h.system_id,
 from (
     select distinct on (a.system_id, a.principal_id, a.role_id)
            a.system_id, a.principal_id, a.principal_name, a.principal_type, a.user_principal_name, a.account_enabled,
-           a.role_id, a.role_name, a.tier, a.access_state, a.role_scope, a.via_group_id, a.via_group_name, a.score
+           a.role_id, a.role_name, a.tier, a.access_state, a.role_scope, a.via_kind, a.via_id, a.via_name, a.score
     from role_holders a
     order by a.system_id, a.principal_id, a.role_id,
-             a.score desc, a.access_state, a.is_direct desc, a.role_scope, a.via_group_id
+             a.score desc, a.access_state, a.is_direct desc, a.role_scope, a.via_id
 ) h
 group by h.system_id, h.principal_id, h.principal_name, h.principal_type, h.user_principal_name, h.account_enabled;

@@ -42,23 +42,128 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
     definition!(View, "10", "membership_edges", []),
     definition!(Function, "20", "group_nesting_in", ["membership_edges"]),
     definition!(View, "21", "group_nesting", ["group_nesting_in"]),
+    definition!(Function, "29", "access_closure_is_fresh", []),
+    definition!(View, "30", "own_access", []),
+    definition!(View, "31", "group_access", []),
+    definition!(View, "32", "resource_grants", []),
+    definition!(
+        View,
+        "33",
+        "access_edges",
+        ["group_access", "resource_grants"]
+    ),
+    definition!(
+        View,
+        "34",
+        "access_exits",
+        ["group_access", "resource_grants"]
+    ),
     definition!(
         Function,
-        "30",
-        "effective_access_now",
-        ["membership_edges", "group_nesting_in"]
+        "35",
+        "effective_access_of_principals",
+        [
+            "own_access",
+            "resource_grants",
+            "access_edges",
+            "access_exits",
+            "access_closure_is_fresh"
+        ]
     ),
-    definition!(View, "40", "resource_access", []),
+    definition!(
+        Function,
+        "37",
+        "effective_access_of_resources",
+        [
+            "own_access",
+            "access_edges",
+            "access_exits",
+            "access_closure_is_fresh"
+        ]
+    ),
+    definition!(
+        View,
+        "38",
+        "effective_access",
+        [
+            "own_access",
+            "access_exits",
+            "effective_access_of_principals"
+        ]
+    ),
+    definition!(Function, "39", "access_behind", []),
+    definition!(
+        View,
+        "40",
+        "resource_access",
+        ["effective_access", "access_behind"]
+    ),
+    definition!(
+        Function,
+        "41",
+        "permission_matrix",
+        ["effective_access_of_principals"]
+    ),
     definition!(View, "50", "directory_role_tiers", []),
     definition!(
         View,
         "51",
         "role_holders",
-        ["resource_access", "directory_role_tiers"]
+        [
+            "directory_role_tiers",
+            "effective_access_of_resources",
+            "access_behind"
+        ]
     ),
     definition!(View, "52", "privileged_principals", ["role_holders"]),
     definition!(View, "60", "orphan_references", []),
-    definition!(Function, "70", "explain_access", []),
+    definition!(
+        Function,
+        "70",
+        "explain_access",
+        ["resource_grants", "group_access"]
+    ),
+    definition!(View, "80", "package_contents", ["resource_grants"]),
+    definition!(
+        View,
+        "81",
+        "package_holders",
+        ["effective_access", "resource_grants"]
+    ),
+    definition!(
+        View,
+        "82",
+        "package_gaps",
+        ["package_holders", "resource_grants", "own_access"]
+    ),
+    definition!(
+        View,
+        "83",
+        "package_findings",
+        ["package_contents", "resource_grants"]
+    ),
+    definition!(
+        View,
+        "84",
+        "governed_access",
+        ["own_access", "effective_access"]
+    ),
+    definition!(
+        Function,
+        "85",
+        "access_without_package",
+        [
+            "effective_access_of_resources",
+            "effective_access_of_principals"
+        ]
+    ),
+    definition!(View, "90", "principal_sign_ins", []),
+    definition!(
+        Function,
+        "91",
+        "stale_principals",
+        ["principal_sign_ins", "own_access"]
+    ),
 ];
 
 /// A result that is kept in a table and brought up to date by [`crate::refresh`].
@@ -69,10 +174,15 @@ pub(crate) struct KeptView {
     pub(crate) reads: &'static [&'static str],
 }
 
-/// Who holds what in effect. It follows assignments only: names are joined when it is read.
-pub(crate) const EFFECTIVE_ACCESS: KeptView = KeptView {
-    name: "effective_access",
-    reads: &["resource-assignments"],
+/// How groups and packages lead to each other. The types of resources count: roles of applications go to direct members
+/// only. `access_closure_is_fresh` names the same entities.
+pub(crate) const ACCESS_CLOSURE: KeptView = KeptView {
+    name: "access_closure",
+    reads: &[
+        "resource-assignments",
+        "resource-relationships",
+        "resources",
+    ],
 };
 
 #[cfg(test)]
@@ -89,7 +199,8 @@ mod tests {
                     .collect::<Vec<_>>()
                     .windows(2)
                     .any(|pair| {
-                        matches!(pair[0], "from" | "join" | "lateral") && pair[1] == other.name
+                        matches!(pair[0], "from" | "join" | "lateral" | "if" | "and")
+                            && pair[1] == other.name
                     });
                 assert_eq!(
                     mentioned,

@@ -33,7 +33,7 @@ pub struct Explanation {
     pub resource_type: Option<String>,
     /// The ways, shortest first; empty when there is no access.
     pub paths: Vec<AccessPath>,
-    /// There are more ways than are listed.
+    /// There are, or may be, more ways than are listed.
     pub is_truncated: bool,
 }
 
@@ -54,6 +54,14 @@ pub struct AccessPath {
     /// From the principal to the resource.
     #[sqlx(json)]
     pub steps: Vec<Step>,
+}
+
+/// A path, and whether the search was cut short.
+#[derive(FromRow)]
+struct FoundPath {
+    #[sqlx(flatten)]
+    path: AccessPath,
+    is_cut: bool,
 }
 
 /// One step: something holds, or contains, the next.
@@ -134,7 +142,11 @@ pub async fn explain(
             break;
         }
     }
-    let is_truncated = paths.len() > MOST_PATHS as usize;
+    let is_truncated = match paths.first() {
+        Some(first) => first.is_cut || paths.len() > MOST_PATHS as usize,
+        // Only a way that is longer than any that is searched for.
+        None => has_access(pool, workspace_id, system_id, principal_id, resource_id).await?,
+    };
     paths.truncate(MOST_PATHS as usize);
     Ok(Explanation {
         system_id,
@@ -144,7 +156,7 @@ pub async fn explain(
         resource_id,
         resource_name,
         resource_type,
-        paths,
+        paths: paths.into_iter().map(|found| found.path).collect(),
         is_truncated,
     })
 }
@@ -157,9 +169,10 @@ async fn find_paths(
     principal_id: Uuid,
     resource_id: Uuid,
     depth: i32,
-) -> Result<Vec<AccessPath>, ViewError> {
+) -> Result<Vec<FoundPath>, ViewError> {
     Ok(sqlx::query_as(
-        "select x.path_number, x.length, x.assignment_type, x.access_state, x.role_scope, x.steps
+        "select x.path_number, x.length, x.assignment_type, x.access_state, x.role_scope, x.steps,
+                x.is_cut
          from systems s
          cross join lateral explain_access(s.system_id, $3, $4, $5, $6) x
          where s.workspace_id = $1 and s.system_id = $2
@@ -172,5 +185,28 @@ async fn find_paths(
     .bind(depth)
     .bind(MOST_PATHS + 1)
     .fetch_all(pool)
+    .await?)
+}
+
+/// Does the principal have the resource in effect?
+async fn has_access(
+    pool: &PgPool,
+    workspace_id: i32,
+    system_id: i32,
+    principal_id: Uuid,
+    resource_id: Uuid,
+) -> Result<bool, ViewError> {
+    Ok(sqlx::query_scalar(
+        "select exists (
+             select from systems s
+             cross join lateral effective_access_of_principals(s.system_id, array[$3::uuid]) e
+             where s.workspace_id = $1 and s.system_id = $2 and e.resource_id = $4
+         )",
+    )
+    .bind(workspace_id)
+    .bind(system_id)
+    .bind(principal_id)
+    .bind(resource_id)
+    .fetch_one(pool)
     .await?)
 }

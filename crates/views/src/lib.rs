@@ -1,14 +1,14 @@
 //! The SQL views over the register: who has which access, in effect.
 //!
-//! The definitions are the files in `sql/`; what each means, in the field's words, is in `docs/sql-views.md`.
+//! The definitions are the files in `sql/`; what each means, in the field's words, is in `docs/views.md`.
 //! [`install`] puts them into the database after the migrations, [`refresh`] brings the kept result
-//! (`effective_access`) up to date, and the other functions ask the questions that the API and the tools answer.
+//! (`access_closure`, how groups and packages lead to each other) up to date, and the other functions ask the questions that the API and the tools answer.
 //!
 //! Invariants:
 //! - a reader never waits for a refresh, and a refresh that finds nothing new writes nothing;
 //! - a view is reported stale whenever something that it depends on may have changed since its refresh;
-//! - [`explain`] reads the live tables, so it is right even before a refresh, and it ends whatever cycles the groups
-//!   form;
+//! - what is asked about one principal, one resource or a page of either follows the live tables, before a refresh as
+//!   well as after it, and ends whatever cycles the groups form;
 //! - every question names its workspace and never sees a row of another one.
 //!
 //! ```no_run
@@ -24,10 +24,12 @@
 //! ```
 
 mod catalog;
+mod closure;
 mod error;
 mod explain;
 mod find;
 mod install;
+mod matrix;
 mod page;
 mod privileged;
 mod refresh;
@@ -37,6 +39,7 @@ pub use error::ViewError;
 pub use explain::{AccessPath, Explanation, Step, explain};
 pub use find::{FoundPrincipal, FoundResource, find_principals, find_resources};
 pub use install::install;
+pub use matrix::{MatrixCell, MatrixWay, permission_matrix};
 pub use page::{
     Access, Cursor, Holder, Holding, MAX_PAGE, Page, principal_holdings, resource_holders,
 };

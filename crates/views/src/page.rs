@@ -19,7 +19,8 @@ pub const MAX_PAGE: u32 = 1000;
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
     other_id: Uuid,
-    via_group_id: Uuid,
+    via_id: Uuid,
+    via_kind: String,
     assignment_type: String,
     role_scope: String,
 }
@@ -28,7 +29,8 @@ impl Cursor {
     /// Before every row: no assignment type is empty. A condition that is always there lets the index find the place.
     const START: Self = Self {
         other_id: Uuid::nil(),
-        via_group_id: Uuid::nil(),
+        via_id: Uuid::nil(),
+        via_kind: String::new(),
         assignment_type: String::new(),
         role_scope: String::new(),
     };
@@ -37,9 +39,10 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!(
-            "{}{}{}\n{}",
+            "{}{}{}\n{}\n{}",
             self.other_id.simple(),
-            self.via_group_id.simple(),
+            self.via_id.simple(),
+            self.via_kind,
             self.assignment_type,
             self.role_scope
         );
@@ -83,15 +86,17 @@ fn decode(text: &str) -> Option<Cursor> {
         .collect();
     let plain = String::from_utf8(bytes?).ok()?;
     let (other_id, rest) = plain.split_at_checked(32)?;
-    let (via_group_id, rest) = rest.split_at_checked(32)?;
-    let (assignment_type, role_scope) = rest.split_once('\n')?;
+    let (via_id, rest) = rest.split_at_checked(32)?;
+    let (via_kind, kept) = rest.split_once('\n')?;
+    let (assignment_type, role_scope) = kept.split_once('\n')?;
     // PostgreSQL cannot compare with a text that has a NUL.
     if rest.contains('\0') {
         return None;
     }
     Some(Cursor {
         other_id: other_id.parse().ok()?,
-        via_group_id: via_group_id.parse().ok()?,
+        via_id: via_id.parse().ok()?,
+        via_kind: via_kind.to_owned(),
         assignment_type: assignment_type.to_owned(),
         role_scope: role_scope.to_owned(),
     })
@@ -121,10 +126,13 @@ pub struct Access {
     pub role_scope: String,
     /// Is the assignment the principal's own?
     pub is_direct: bool,
-    /// The group that has the assignment, where it is not the principal's own.
-    pub via_group_id: Option<Uuid>,
+    /// By what way: `Direct` (the principal's own assignment), `Group`, `Package`, or `Resource` (another resource
+    /// that gives it).
+    pub via_kind: String,
+    /// The group, package or resource that gives it, where it is not the principal's own.
+    pub via_id: Option<Uuid>,
     /// Its name.
-    pub via_group_name: Option<String>,
+    pub via_name: Option<String>,
     /// The source's word for the assignment's state.
     pub state: Option<String>,
     /// Since when the assignment holds, where the source says.
@@ -189,7 +197,8 @@ pub async fn resource_holders(
         .bind(after.other_id)
         .bind(&after.assignment_type)
         .bind(&after.role_scope)
-        .bind(after.via_group_id)
+        .bind(after.via_id)
+        .bind(&after.via_kind)
         .bind(i64::from(limit) + 1)
         .fetch_all(pool)
         .await?;
@@ -214,7 +223,8 @@ pub async fn principal_holdings(
         .bind(after.other_id)
         .bind(&after.assignment_type)
         .bind(&after.role_scope)
-        .bind(after.via_group_id)
+        .bind(after.via_id)
+        .bind(&after.via_kind)
         .bind(i64::from(limit) + 1)
         .fetch_all(pool)
         .await?;
@@ -229,7 +239,8 @@ fn page<T>(mut rows: Vec<T>, limit: u32, key: impl Fn(&T) -> (Uuid, &Access)) ->
         let (other_id, access) = key(row);
         Cursor {
             other_id,
-            via_group_id: access.via_group_id.unwrap_or(Uuid::nil()),
+            via_id: access.via_id.unwrap_or(Uuid::nil()),
+            via_kind: access.via_kind.clone(),
             assignment_type: access.assignment_type.clone(),
             role_scope: access.role_scope.clone(),
         }
@@ -245,7 +256,8 @@ mod tests {
     fn a_cursor_reads_back_from_its_word_and_other_words_are_refused() {
         let cursor = Cursor {
             other_id: Uuid::from_u128(7),
-            via_group_id: Uuid::from_u128(8),
+            via_id: Uuid::from_u128(8),
+            via_kind: "Group".to_owned(),
             assignment_type: "Direct".to_owned(),
             role_scope: "/administrativeUnits/ä\n/:~".to_owned(),
         };

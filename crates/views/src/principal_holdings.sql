@@ -1,23 +1,25 @@
--- What a principal has access to: a page after the given key. The keys are cut first, so that names
--- are looked up for one page only.
+-- What a principal has access to: a page after the given key. The keys are cut first, so that names are looked up for
+-- one page only.
 with page as (
-    select e.system_id, e.resource_id, e.principal_id, e.assignment_type, e.role_scope, e.via_group_id
-    from effective_access e
-    where e.system_id = (select s.system_id from systems s where s.workspace_id = $1 and s.system_id = $2)
-      and e.principal_id = $3
-      and (e.resource_id, e.assignment_type, e.role_scope, e.via_group_id) > ($4, $5, $6, $7)
-    order by e.resource_id, e.assignment_type, e.role_scope, e.via_group_id
-    limit $8
+    select s.system_id, e.resource_id, e.principal_id, e.assignment_type, e.role_scope, e.via_kind, e.via_id
+    from systems s
+    cross join lateral effective_access_of_principals(s.system_id, array[$3::uuid]) e
+    where s.workspace_id = $1 and s.system_id = $2
+      and (e.resource_id, e.assignment_type collate "C", e.role_scope collate "C", e.via_id, e.via_kind collate "C")
+          > ($4, $5, $6, $7, $8)
+    order by e.resource_id, e.assignment_type collate "C", e.role_scope collate "C", e.via_id, e.via_kind collate "C"
+    limit $9
 )
-select a.resource_id, a.resource_name, a.resource_type,
-       a.assignment_type, a.access_state, a.role_scope, a.is_direct, a.via_group_id, a.via_group_name,
+select p.resource_id, r.display_name as resource_name, r.resource_type,
+       p.assignment_type,
+       case when p.assignment_type = 'Eligible' then 'Eligible' else 'Active' end as access_state,
+       p.role_scope, p.via_kind = 'Direct' as is_direct, p.via_kind,
+       nullif(p.via_id, '00000000-0000-0000-0000-000000000000') as via_id, v.display_name as via_name,
        a.state, a.start_date_time, a.expiration_date_time, a.first_seen_at
 from page p
-join resource_access a
-  on a.system_id = p.system_id
- and a.resource_id = p.resource_id
- and a.principal_id = p.principal_id
- and a.assignment_type = p.assignment_type
- and a.role_scope = p.role_scope
- and coalesce(a.via_group_id, '00000000-0000-0000-0000-000000000000') = p.via_group_id
-order by p.resource_id, p.assignment_type, p.role_scope, p.via_group_id
+left join resources r on r.system_id = p.system_id and r.id = p.resource_id and r.deleted_at is null
+left join resources v on v.system_id = p.system_id and v.id = p.via_id and v.deleted_at is null
+left join lateral access_behind(
+    p.system_id, p.resource_id, p.principal_id, p.assignment_type, p.role_scope, p.via_kind, p.via_id
+) a on true
+order by p.resource_id, p.assignment_type collate "C", p.role_scope collate "C", p.via_id, p.via_kind collate "C"

@@ -50,9 +50,11 @@ pub struct HeldRole {
     pub access_state: String,
     /// Where it applies.
     pub role_scope: String,
-    /// The group that has the role, where it is not the principal's own.
-    pub via_group_id: Option<Uuid>,
-    /// That group's name.
+    /// By what way: `Direct`, `Group`, `Package` or `Resource`.
+    pub via_kind: String,
+    /// What gives the role, where it is not the principal's own.
+    pub via_id: Option<Uuid>,
+    /// Its name.
     pub via: Option<String>,
     /// How much it weighs.
     pub score: i32,

@@ -1,6 +1,6 @@
 //! Bringing kept results up to date, and saying how up to date they are.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -9,7 +9,8 @@ use sqlx::{FromRow, PgConnection, PgPool, Row};
 
 use crate::{
     ViewError,
-    catalog::{EFFECTIVE_ACCESS, KeptView},
+    catalog::{ACCESS_CLOSURE, KeptView},
+    closure,
 };
 
 /// Identifies the refresh among PostgreSQL's advisory locks; any fixed number would do.
@@ -68,6 +69,10 @@ pub struct ViewStatus {
     pub rows_changed: Option<i64>,
     /// Is a refresh running now?
     pub is_running: bool,
+    /// How many systems the latest refresh had to look at.
+    pub systems_total: Option<i32>,
+    /// How many of them it is done with.
+    pub systems_done: Option<i32>,
     /// Why the latest attempt failed, if it did; earlier results stay readable.
     pub error: Option<String>,
 }
@@ -75,14 +80,15 @@ pub struct ViewStatus {
 /// Brings every kept view up to date, unless nothing changed or another refresh is under way.
 ///
 /// Readers never wait: the new rows are computed aside and only the difference is written, in one transaction.
-/// Only the systems whose tables changed are computed.
+/// Only the systems whose tables changed are looked at, and only those are computed whose groups and packages lead
+/// elsewhere than before: where nothing but the memberships of people changed, nothing is.
 pub async fn refresh(pool: &PgPool) -> Result<RefreshOutcome, ViewError> {
     let started = Instant::now();
     match try_refresh(pool, started).await {
         Ok(outcome) => Ok(outcome),
         Err(error) => {
-            tracing::error!(view = EFFECTIVE_ACCESS.name, %error, "the refresh failed");
-            if let Err(unrecorded) = record_failure(pool, EFFECTIVE_ACCESS, &error).await {
+            tracing::error!(view = ACCESS_CLOSURE.name, %error, "the refresh failed");
+            if let Err(unrecorded) = record_failure(pool, ACCESS_CLOSURE, &error).await {
                 tracing::error!(error = %unrecorded, "the failure could not be noted");
             }
             Err(error)
@@ -107,7 +113,7 @@ async fn try_refresh(pool: &PgPool, started: Instant) -> Result<RefreshOutcome, 
             skipped_because: Some(SkipReason::AlreadyRunning),
         });
     }
-    let due = find_due_systems(&mut transaction, EFFECTIVE_ACCESS).await?;
+    let due = find_due_systems(&mut transaction, ACCESS_CLOSURE).await?;
     if due.is_up_to_date() {
         // Here and not when dropped, which gives the lock back some time later.
         transaction.rollback().await?;
@@ -116,10 +122,10 @@ async fn try_refresh(pool: &PgPool, started: Instant) -> Result<RefreshOutcome, 
             skipped_because: Some(SkipReason::UpToDate),
         });
     }
-    let rows_changed = bring_up_to_date(&mut transaction, &due.system_ids).await?;
+    let rows_changed = bring_up_to_date(pool, &mut transaction, &due).await?;
     let done = record_success(
         &mut transaction,
-        EFFECTIVE_ACCESS,
+        ACCESS_CLOSURE,
         &due,
         rows_changed,
         started,
@@ -156,9 +162,17 @@ impl Due {
 }
 
 async fn find_due_systems(conn: &mut PgConnection, view: KeptView) -> Result<Due, ViewError> {
+    // Transactions that are yet to come cannot have been seen: they are another cluster's, whose dump was restored here.
+    sqlx::query(
+        "delete from changes c where c.change_xid >= pg_snapshot_xmax(pg_current_snapshot())",
+    )
+    .execute(&mut *conn)
+    .await?;
     let row = sqlx::query(
         "with last as (
-             select v.seen from view_refreshes v where v.view_name = $1 and v.seen is not null
+             select v.seen from view_refreshes v
+             where v.view_name = $1 and v.seen is not null
+               and v.cluster_id = (select k.system_identifier from pg_control_system() k)
          ),
          due as (
              select c.system_id
@@ -168,7 +182,7 @@ async fn find_due_systems(conn: &mut PgConnection, view: KeptView) -> Result<Due
              union
              select s.system_id from systems s where not exists (select from last)
              union
-             select e.system_id from effective_access e where not exists (select from last)
+             select k.system_id from access_closure_systems k where not exists (select from last)
          )
          select pg_current_snapshot()::text as seen,
                 exists (select from last) as was_refreshed_before,
@@ -185,64 +199,46 @@ async fn find_due_systems(conn: &mut PgConnection, view: KeptView) -> Result<Due
     })
 }
 
-/// Computes the rows of the given systems and writes what differs. Returns how many rows that were.
-async fn bring_up_to_date(conn: &mut PgConnection, system_ids: &[i32]) -> Result<i64, ViewError> {
-    sqlx::raw_sql(
-        "set local work_mem = '64MB';
-         create temporary table new_effective_access (
-             system_id integer not null,
-             resource_id uuid not null,
-             principal_id uuid not null,
-             assignment_type text collate \"C\" not null,
-             role_scope text collate \"C\" not null,
-             via_group_id uuid not null
-         ) on commit drop;",
+/// How often progress is written at most.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Brings the due systems up to date, one after the other. Returns how many rows changed.
+async fn bring_up_to_date(
+    pool: &PgPool,
+    conn: &mut PgConnection,
+    due: &Due,
+) -> Result<i64, ViewError> {
+    let mut told = Instant::now();
+    tell_progress(pool, ACCESS_CLOSURE, due.system_ids.len(), 0).await;
+    let mut rows_changed = 0;
+    for (done, system_id) in due.system_ids.iter().enumerate() {
+        if told.elapsed() >= PROGRESS_INTERVAL {
+            tell_progress(pool, ACCESS_CLOSURE, due.system_ids.len(), done).await;
+            told = Instant::now();
+        }
+        rows_changed +=
+            closure::bring_up_to_date(conn, *system_id, !due.was_refreshed_before).await?;
+    }
+    Ok(rows_changed as i64)
+}
+
+/// Notes how far the refresh is, on a connection of its own: what the refresh writes shows only at its end. Where none is
+/// free in time the note is left out.
+async fn tell_progress(pool: &PgPool, view: KeptView, total: usize, done: usize) {
+    let told = sqlx::query(
+        "insert into view_refreshes (view_name, started_at, systems_total, systems_done) values ($1, now(), $2, $3)
+         on conflict (view_name) do update set
+             systems_total = excluded.systems_total,
+             systems_done = excluded.systems_done",
     )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query(
-        "insert into new_effective_access
-             (system_id, resource_id, principal_id, assignment_type, role_scope, via_group_id)
-         select n.system_id, n.resource_id, n.principal_id, n.assignment_type, n.role_scope, n.via_group_id
-         from effective_access_now($1) n",
-    )
-    .bind(system_ids)
-    .execute(&mut *conn)
-    .await?;
-    sqlx::raw_sql("analyze new_effective_access")
-        .execute(&mut *conn)
-        .await?;
-    let removed = sqlx::query(
-        "delete from effective_access e
-         where e.system_id = any ($1)
-           and not exists (
-               select from new_effective_access n
-               where n.system_id = e.system_id and n.resource_id = e.resource_id
-                 and n.principal_id = e.principal_id and n.assignment_type = e.assignment_type
-                 and n.role_scope = e.role_scope and n.via_group_id = e.via_group_id
-           )",
-    )
-    .bind(system_ids)
-    .execute(&mut *conn)
-    .await?
-    .rows_affected();
-    let added = sqlx::query(
-        "insert into effective_access
-             (system_id, resource_id, principal_id, assignment_type, role_scope, via_group_id)
-         select n.system_id, n.resource_id, n.principal_id, n.assignment_type, n.role_scope, n.via_group_id
-         from new_effective_access n
-         where not exists (
-             select from effective_access e
-             where e.system_id = n.system_id and e.resource_id = n.resource_id
-               and e.principal_id = n.principal_id and e.assignment_type = n.assignment_type
-               and e.role_scope = n.role_scope and e.via_group_id = n.via_group_id
-         )
-         order by n.system_id, n.resource_id, n.principal_id",
-    )
-    .execute(&mut *conn)
-    .await?
-    .rows_affected();
-    Ok((removed + added) as i64)
+    .bind(view.name)
+    .bind(total as i32)
+    .bind(done as i32)
+    .execute(pool)
+    .await;
+    if let Err(error) = told {
+        tracing::warn!(%error, "the refresh's progress could not be noted");
+    }
 }
 
 async fn record_success(
@@ -252,14 +248,18 @@ async fn record_success(
     rows_changed: i64,
     started: Instant,
 ) -> Result<ViewRefresh, ViewError> {
-    let rows_total: i64 = sqlx::query_scalar("select count(*) from effective_access")
-        .fetch_one(&mut *conn)
-        .await?;
+    let rows_total: i64 = sqlx::query_scalar(
+        "select coalesce(sum(k.pairs) filter (where k.is_kept), 0)::bigint from access_closure_systems k",
+    )
+    .fetch_one(&mut *conn)
+    .await?;
     let duration_ms = started.elapsed().as_millis() as i64;
     sqlx::query(
         "insert into view_refreshes
-             (view_name, started_at, finished_at, duration_ms, rows_total, rows_changed, seen, error)
-         values ($1, now(), clock_timestamp(), $2, $3, $4, $5::text::pg_snapshot, null)
+             (view_name, started_at, finished_at, duration_ms, rows_total, rows_changed, seen, cluster_id,
+              systems_total, systems_done, error)
+         values ($1, now(), clock_timestamp(), $2, $3, $4, $5::text::pg_snapshot,
+                 (select k.system_identifier from pg_control_system() k), $6, $6, null)
          on conflict (view_name) do update set
              started_at = excluded.started_at,
              finished_at = excluded.finished_at,
@@ -267,6 +267,9 @@ async fn record_success(
              rows_total = excluded.rows_total,
              rows_changed = excluded.rows_changed,
              seen = excluded.seen,
+             cluster_id = excluded.cluster_id,
+             systems_total = excluded.systems_total,
+             systems_done = excluded.systems_done,
              error = null",
     )
     .bind(view.name)
@@ -274,6 +277,7 @@ async fn record_success(
     .bind(rows_total)
     .bind(rows_changed)
     .bind(&due.seen)
+    .bind(due.system_ids.len() as i32)
     .execute(&mut *conn)
     .await?;
     sqlx::query(
@@ -307,6 +311,7 @@ pub async fn refresh_status(pool: &PgPool) -> Result<Vec<ViewStatus>, ViewError>
     let status = sqlx::query_as(
         "select k.view_name as view,
                 v.seen is null
+                    or v.cluster_id is distinct from (select k.system_identifier from pg_control_system() k)
                     or exists (
                         select from changes c
                         where c.entity = any ($2) and c.change_xid >= pg_snapshot_xmin(v.seen)
@@ -324,12 +329,14 @@ pub async fn refresh_status(pool: &PgPool) -> Result<Vec<ViewStatus>, ViewError>
                       and (l.classid::bigint << 32 | l.objid::bigint) = $3
                       and l.granted
                 ) as is_running,
+                v.systems_total,
+                v.systems_done,
                 v.error
          from (values ($1::text)) k (view_name)
          left join view_refreshes v on v.view_name = k.view_name",
     )
-    .bind(EFFECTIVE_ACCESS.name)
-    .bind(EFFECTIVE_ACCESS.reads)
+    .bind(ACCESS_CLOSURE.name)
+    .bind(ACCESS_CLOSURE.reads)
     .bind(REFRESH_LOCK)
     .fetch_one(pool)
     .await?;

@@ -129,6 +129,6 @@ pub fn print_next_steps(base_url: &str, key: &SecretString) {
         "  curl -H \"Authorization: Bearer $CADASTRE_API_KEY\" \"$CADASTRE_API_BASE_URL/api/access/privileged?limit=3\""
     );
     println!(
-        "\nThe key reads and works for a day. What to ask next: docs/sql-views.md, docs/ingest-api.md"
+        "\nThe key reads and works for a day. What to ask next: docs/views.md, docs/ingest-api.md"
     );
 }

@@ -80,7 +80,7 @@ fn assignments(truth: &Truth) -> Vec<(Uuid, (Uuid, MemberKind), &'static str, St
     all
 }
 
-/// What `docs/sql-views.md` promises of `effective_access`.
+/// What `docs/views.md` promises of `effective_access`.
 fn expected(truth: &Truth) -> BTreeSet<Access> {
     let mut members: HashMap<Uuid, Vec<(Uuid, bool)>> = HashMap::new();
     for (principal, groups) in memberships(truth) {
@@ -134,7 +134,7 @@ async fn wait_for_views(register: &Register) {
 async fn assert_effective_access(register: &Register) {
     wait_for_views(register).await;
     let found: Vec<Access> = sqlx::query_as(
-        "select resource_id, principal_id, assignment_type, role_scope, via_group_id from effective_access",
+        "select resource_id, principal_id, assignment_type, role_scope, via_id from effective_access",
     )
     .fetch_all(&register.pool)
     .await

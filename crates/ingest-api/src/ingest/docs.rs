@@ -60,7 +60,7 @@ pub fn post(entity: Entity) -> Operation {
 }
 
 /// The name of an entity's call in the schemas and operation ids.
-fn type_name(entity: Entity) -> String {
+pub fn type_name(entity: Entity) -> String {
     entity
         .wire_name()
         .split(['-', '/'])
@@ -71,7 +71,8 @@ fn type_name(entity: Entity) -> String {
         .collect()
 }
 
-const fn about(entity: Entity) -> &'static str {
+/// What its rows are.
+pub const fn about(entity: Entity) -> &'static str {
     match entity {
         Entity::Systems => "connected sources",
         Entity::Principals => "users, service principals, agents",

@@ -11,3 +11,5 @@ mod routes;
 mod systems;
 
 pub use routes::routes;
+
+pub(crate) use docs::{about, type_name};

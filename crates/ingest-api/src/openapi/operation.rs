@@ -22,6 +22,8 @@ pub enum Tag {
     Runs,
     /// Questions about access.
     Access,
+    /// The register's rows.
+    Register,
     /// What was.
     History,
     /// Extended attributes and their columns.
@@ -34,12 +36,13 @@ pub enum Tag {
 
 impl Tag {
     /// The chapters in their order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Records,
         Self::Sessions,
         Self::Held,
         Self::Runs,
         Self::Access,
+        Self::Register,
         Self::History,
         Self::Attributes,
         Self::Keys,
@@ -54,6 +57,7 @@ impl Tag {
             Self::Held => "Held removals",
             Self::Runs => "Runs and views",
             Self::Access => "Who has access",
+            Self::Register => "The register",
             Self::History => "History",
             Self::Attributes => "Attributes",
             Self::Keys => "Keys",
@@ -73,6 +77,7 @@ impl Tag {
             Self::Held => "Removals that the delete guard stopped and that a person decides.",
             Self::Runs => "What crawls say about themselves, and bringing the views up to date.",
             Self::Access => "Finding principals and resources, who has access to what, and why.",
+            Self::Register => "Rows of every entity: filter, sort, page, count and export them.",
             Self::History => {
                 "Every version of a row and who made it, and what differs between two moments."
             }
@@ -104,7 +109,7 @@ struct Body {
 struct Answer {
     status: u16,
     description: &'static str,
-    content: Option<(&'static str, SchemaOf)>,
+    content: Vec<(&'static str, SchemaOf)>,
     links: Map<String, Value>,
 }
 
@@ -250,9 +255,18 @@ impl Operation {
         self.answers.push(Answer {
             status,
             description,
-            content: Some((media_type, schema)),
+            content: vec![(media_type, schema)],
             links: Map::new(),
         });
+        self
+    }
+
+    /// The latest answer in another media type, where the caller asks for it.
+    #[must_use]
+    pub fn or_as(mut self, media_type: &'static str, schema: SchemaOf) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.content.push((media_type, schema));
+        }
         self
     }
 
@@ -262,7 +276,7 @@ impl Operation {
         self.answers.push(Answer {
             status,
             description,
-            content: None,
+            content: Vec::new(),
             links: Map::new(),
         });
         self
@@ -366,8 +380,8 @@ impl Operation {
                 "description": answer.description,
                 "headers": {"x-request-id": request_id()},
             });
-            if let Some((media_type, schema)) = &answer.content {
-                response["content"] = json!({*media_type: {"schema": schemas.answer(schema)}});
+            for (media_type, schema) in &answer.content {
+                response["content"][*media_type] = json!({"schema": schemas.answer(schema)});
             }
             if !answer.links.is_empty() {
                 response["links"] = answer.links.clone().into();

@@ -73,7 +73,7 @@ pub fn resource_holders() -> Operation {
         "listResourceHolders",
         "Who has access to a resource, in effect",
     )
-    .says("Through nested groups too, as of the latest refresh of the views. Empty for a resource that is not known.")
+    .says("Through nested groups and access packages too, each way with what it goes through. From the live tables: a refresh is not needed. Empty for a resource that is not known.")
     .path::<SystemId>("systemId", "The system.")
     .path::<Uuid>("resourceId", "The resource.")
     .query::<PageQuery>()
@@ -85,7 +85,7 @@ pub fn principal_holdings() -> Operation {
         "listPrincipalHoldings",
         "What a principal has access to, in effect",
     )
-    .says("Through nested groups too, as of the latest refresh of the views. Empty for a principal that is not known.")
+    .says("Through nested groups and access packages too, each way with what it goes through. From the live tables: a refresh is not needed. Empty for a principal that is not known.")
     .path::<SystemId>("systemId", "The system.")
     .path::<Uuid>("principalId", "The principal.")
     .query::<PageQuery>()

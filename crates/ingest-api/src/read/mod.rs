@@ -3,6 +3,9 @@
 //! Every answer is limited to the caller's workspace and to the systems that its key may touch.
 
 mod docs;
+mod export;
+mod register;
+mod register_docs;
 
 use axum::{Json, extract::State};
 use contract::{Permission, SystemId};
@@ -39,6 +42,7 @@ pub fn routes() -> Routes {
         )
         .get("/api/access/explain", explain, docs::explain())
         .get("/api/access/privileged", privileged, docs::privileged())
+        .merge(register::routes())
 }
 
 fn readable(caller: &Caller) -> Result<(), ApiError> {

@@ -17,7 +17,7 @@ use crate::{
     durable::durable,
     error::ApiError,
     openapi::Routes,
-    params::{InPath, InQuery},
+    params::{InPath, InQuery, page_size},
 };
 
 /// The routes about sessions.
@@ -190,7 +190,7 @@ async fn rejected(
         is_admin,
     )
     .await?;
-    let limit = i64::from(query.limit.unwrap_or(100).clamp(1, 1000));
+    let limit = i64::from(page_size(query.limit));
     let items =
         quarantine::rejected(&state.pool, query.sync_id, query.after.unwrap_or(0), limit).await?;
     Ok(Json(RejectedPage { items }))

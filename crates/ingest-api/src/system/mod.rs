@@ -54,6 +54,18 @@ pub async fn list(pool: &PgPool, workspace_id: i32) -> Result<Vec<SystemInfo>, s
     .await
 }
 
+/// The systems that a caller may see.
+pub async fn visible(pool: &PgPool, caller: &Caller) -> Result<Vec<SystemId>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select system_id from systems where workspace_id = $1 and deleted_at is null \
+         and ($2::integer[] is null or system_id = any ($2)) order by system_id",
+    )
+    .bind(caller.workspace_id)
+    .bind(&caller.key.system_ids)
+    .fetch_all(pool)
+    .await
+}
+
 /// Is there such a system for this caller?
 pub async fn is_visible(
     pool: &PgPool,

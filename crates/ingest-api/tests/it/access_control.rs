@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::app::{TestApp, people};
 
-const ROUTES: [(&str, &str, &[Permission]); 14] = [
+const ROUTES: [(&str, &str, &[Permission]); 16] = [
     ("POST", "/api/ingest/principals", &[Permission::Ingest]),
     ("POST", "/api/ingest/sessions", &[Permission::Ingest]),
     ("POST", "/api/ingest/sync-log", &[Permission::Ingest]),
@@ -33,6 +33,12 @@ const ROUTES: [(&str, &str, &[Permission]); 14] = [
     ("GET", "/api/resources?search=x", &[Permission::Read]),
     ("GET", "/api/principals?search=x", &[Permission::Read]),
     ("GET", "/api/access/privileged", &[Permission::Read]),
+    ("GET", "/api/register/principals", &[Permission::Read]),
+    (
+        "GET",
+        "/api/register/governance/catalogs/export",
+        &[Permission::Read],
+    ),
     ("GET", "/api/admin/keys", &[Permission::Admin]),
     ("POST", "/api/admin/keys", &[Permission::Admin]),
 ];

@@ -35,7 +35,7 @@ async fn rows(app: &TestApp) -> Vec<(i64, String)> {
          union all select xmin::text::bigint, 'principal ' || id from principals \
          union all select xmin::text::bigint, 'resource ' || id from resources \
          union all select xmin::text::bigint, 'assignment ' || resource_id || ' ' || principal_id from resource_assignments \
-         union all select xmin::text::bigint, 'access ' || resource_id || ' ' || principal_id || ' ' || via_group_id from effective_access \
+         union all select xmin::text::bigint, 'closure ' || from_id || ' ' || to_id from access_closure \
          order by 2",
     )
     .await

@@ -42,5 +42,6 @@ mod repetition;
 mod retention;
 mod retention_model;
 mod retention_of_loads;
+mod rows;
 mod sessions;
 mod single_calls;

@@ -27,7 +27,7 @@ async fn install(register: &Register) -> Result<(), ViewError> {
 async fn installing_again_touches_nothing() {
     let register = Register::start().await;
     let before = objects(&register).await;
-    assert_eq!(before.len(), 10);
+    assert_eq!(before.len(), 28);
     install(&register).await.expect("installs");
     assert_eq!(objects(&register).await, before);
 }
@@ -43,6 +43,16 @@ async fn every_view_can_be_read() {
         "select role_id from role_holders",
         "select score from privileged_principals",
         "select kind from orphan_references",
+        "select via_id from effective_access",
+        "select package_id from package_contents",
+        "select package_id from package_holders",
+        "select package_id from package_gaps",
+        "select finding from package_findings",
+        "select is_governed from governed_access",
+        "select last_activity_at from principal_sign_ins",
+        "select remains from access_without_package(1, gen_random_uuid())",
+        "select is_inactive from stale_principals(1)",
+        "select via from permission_matrix(1, '{}', '{}')",
     ] {
         sqlx::raw_sql(statement)
             .execute(&register.pool)

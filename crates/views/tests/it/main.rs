@@ -2,10 +2,13 @@
 
 mod effective;
 mod explain;
+mod governance;
 mod install;
 mod isolation;
+mod matrix;
 mod model;
 mod pages;
+mod pathological;
 mod privileged;
 mod random;
 mod refresh;

@@ -51,7 +51,7 @@ async fn read_all(register: &Register, limit: u32) -> Vec<(Uuid, Option<Uuid>)> 
         seen.extend(
             page.items
                 .iter()
-                .map(|holder| (holder.principal_id, holder.access.via_group_id)),
+                .map(|holder| (holder.principal_id, holder.access.via_id)),
         );
         match page.next {
             Some(next) => after = Some(next.to_string().parse().expect("a cursor")),
@@ -94,7 +94,7 @@ async fn a_holder_is_shown_with_name_and_way() {
     let json = serde_json::to_value(&page).expect("serialises");
     let through_team = &json["items"][2];
     assert_eq!(through_team["principalName"], "User 2");
-    assert_eq!(through_team["viaGroupName"], "Team");
+    assert_eq!(through_team["viaName"], "Team");
     assert_eq!(through_team["isDirect"], false);
     assert_eq!(through_team["accessState"], "Active");
     assert!(json["next"].is_string());

@@ -85,26 +85,34 @@ pub fn assignment(dice: &mut Dice) -> Assignment {
     }
 }
 
-fn containment(dice: &mut Dice) -> Containment {
+/// One relationship, of the kinds that give something and of one that does not.
+pub fn containment(dice: &mut Dice) -> Containment {
     let child = if dice.below(2) == 0 {
         dice.one_of(&groups())
     } else {
         dice.one_of(&things())
     };
+    let parent = if dice.below(4) == 0 {
+        dice.one_of(&groups())
+    } else {
+        dice.one_of(&things())
+    };
     Containment {
-        parent: dice.one_of(&things()),
+        parent,
         kind: dice.one_of(&["Contains", "Contains", "GrantsAccessTo", "DelegatesScope"]),
-        role: dice.one_of(&["Member", "Owner", ""]),
+        role: dice.one_of(&["Member", "Owner", "", "Eligible Member", "Eligible Owner"]),
         child,
     }
 }
 
-/// A graph with cycles, self-nesting, eligible edges, owners and packages.
+/// A graph with cycles, self-nesting, eligible edges, owners, packages and a role of an application.
 pub fn model(dice: &mut Dice) -> Model {
     let assignments = 6 + dice.below(14);
     let containments = dice.below(8);
     Model {
         assignments: (0..assignments).map(|_| assignment(dice)).collect(),
         containments: (0..containments).map(|_| containment(dice)).collect(),
+        app_roles: things().into_iter().take(dice.below(2) as usize).collect(),
+        lost_package: None,
     }
 }

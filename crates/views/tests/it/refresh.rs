@@ -12,51 +12,132 @@ async fn status(register: &Register) -> ViewStatus {
     all.remove(0)
 }
 
-/// The stored rows with the transaction that wrote each.
+/// The kept pairs with the transaction that wrote each.
 async fn row_versions(register: &Register) -> Vec<(i32, Uuid, Uuid, String)> {
     sqlx::query_as(
-        "select system_id, resource_id, principal_id, xmin::text from effective_access
-         order by system_id, resource_id, principal_id, assignment_type, role_scope, via_group_id",
+        "select system_id, from_id, to_id, xmin::text from access_closure
+         order by system_id, from_id, to_id, is_eligible",
     )
     .fetch_all(&register.pool)
     .await
     .expect("rows")
 }
 
+/// A group in a group, which makes three pairs: each with itself, and the inner with the outer.
+async fn nest(register: &Register, inner: u128, outer: u128) {
+    let (inner, outer) = (id(inner), id(outer));
+    register.hold(Holder::Group(inner), "Direct", outer).await;
+    register.hold(Holder::Group(outer), "Direct", id(201)).await;
+}
+
 #[tokio::test]
 async fn a_refresh_that_finds_nothing_new_writes_no_row() {
     let register = Register::start().await;
-    register.hold(Holder::User(id(1)), "Direct", id(101)).await;
-    register
-        .hold(Holder::Group(id(101)), "Direct", id(201))
-        .await;
-    assert_eq!(register.load_and_refresh().await, 2);
+    nest(&register, 101, 102).await;
+    assert_eq!(register.load_and_refresh().await, 3);
     let before = row_versions(&register).await;
     assert_eq!(register.load_and_refresh().await, 0);
     assert_eq!(row_versions(&register).await, before);
 }
 
 #[tokio::test]
+async fn memberships_of_people_change_nothing_that_is_kept() {
+    let register = Register::start().await;
+    nest(&register, 101, 102).await;
+    register.load_and_refresh().await;
+    // Were anything computed, these would go.
+    register
+        .run(
+            "insert into access_closure values
+                 (1, gen_random_uuid(), gen_random_uuid(), false, false, false, false)",
+        )
+        .await;
+    register.hold(Holder::User(id(1)), "Direct", id(101)).await;
+    assert_eq!(register.load_and_refresh().await, 0);
+    assert_eq!(row_versions(&register).await.len(), 4);
+    nest(&register, 103, 102).await;
+    assert_eq!(register.load_and_refresh().await, 3);
+    assert_eq!(row_versions(&register).await.len(), 5);
+}
+
+#[tokio::test]
 async fn only_rows_that_differ_are_written() {
     let register = Register::start().await;
-    for user in 1..=20 {
-        register
-            .hold(Holder::User(id(user)), "Direct", id(101))
-            .await;
+    for inner in 101..=120 {
+        nest(&register, inner, 150).await;
     }
-    assert_eq!(register.load_and_refresh().await, 20);
+    assert_eq!(register.load_and_refresh().await, 41);
     let before = row_versions(&register).await;
     register
         .run(
             "update resource_assignments set deleted_at = now()
-             where principal_id = '00000000-0000-0000-0000-000000000001'",
+             where principal_id = '00000000-0000-0000-0000-000000000065'",
         )
         .await;
-    register.hold(Holder::User(id(21)), "Direct", id(101)).await;
-    assert_eq!(register.load_and_refresh().await, 2);
+    nest(&register, 121, 150).await;
+    assert_eq!(register.load_and_refresh().await, 4);
     let after = row_versions(&register).await;
-    assert_eq!(after.len(), 20);
-    assert_eq!(after[..19], before[1..]);
+    let kept = after.iter().filter(|row| before.contains(row)).count();
+    assert_eq!((after.len(), kept), (41, 39));
+}
+
+#[tokio::test]
+async fn after_a_restore_into_another_cluster_everything_is_computed_again() {
+    let register = Register::start().await;
+    nest(&register, 101, 102).await;
+    register.load_and_refresh().await;
+    // What a dump brings: another cluster's numbers, which say that all was seen, and changes of its future.
+    register
+        .run(
+            "update view_refreshes set cluster_id = 7, seen = '900000000:900000000:';
+             insert into changes (change_xid, system_id, entity, sync_id)
+                 values ('950000000', 1, 'resource-assignments', gen_random_uuid());",
+        )
+        .await;
+    nest(&register, 103, 102).await;
+    assert!(status(&register).await.is_stale);
+    let is_fresh: bool = sqlx::query_scalar("select access_closure_is_fresh(1)")
+        .fetch_one(&register.pool)
+        .await
+        .expect("an answer");
+    assert!(!is_fresh);
+    let outcome = views::refresh(&register.pool).await.expect("refreshes");
+    assert_eq!(outcome.refreshed[0].rows_changed, 2);
+    assert!(!status(&register).await.is_stale);
+    let again = views::refresh(&register.pool).await.expect("refreshes");
+    assert_eq!(again.skipped_because, Some(SkipReason::UpToDate));
+}
+
+#[tokio::test]
+async fn progress_is_told_while_a_refresh_runs() {
+    let register = Register::start().await;
+    register.add_system(DEFAULT_WORKSPACE, "EntraID:two").await;
+    nest(&register, 101, 102).await;
+    let mut connection = register.pool.acquire().await.expect("a connection");
+    let mut obstacle = connection.begin().await.expect("begins");
+    sqlx::raw_sql("lock table access_closure in share mode")
+        .execute(&mut *obstacle)
+        .await
+        .expect("locks");
+    let pool = register.pool.clone();
+    let running = tokio::spawn(async move { views::refresh(&pool).await });
+    while status(&register).await.systems_total.is_none() {
+        assert!(!running.is_finished(), "it waits for the obstacle");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let during = status(&register).await;
+    assert!(during.is_running && during.is_stale);
+    assert_eq!(
+        (during.systems_total, during.systems_done),
+        (Some(2), Some(0))
+    );
+    obstacle.commit().await.expect("ends");
+    running.await.expect("joins").expect("refreshes");
+    let after = status(&register).await;
+    assert_eq!(
+        (after.systems_total, after.systems_done),
+        (Some(2), Some(2))
+    );
 }
 
 #[tokio::test]
@@ -93,7 +174,7 @@ async fn a_load_that_was_still_open_during_the_refresh_keeps_the_view_stale() {
     sqlx::raw_sql(
         "insert into resource_assignments (system_id, resource_id, principal_id, assignment_type, role_scope,
              principal_type, content_hash, first_seen_at, valid_from, sync_id)
-         values (1, gen_random_uuid(), gen_random_uuid(), 'Direct', '/', 'User', '\\x00', now(), now(),
+         values (1, gen_random_uuid(), gen_random_uuid(), 'Direct', '/', 'Group', '\\x00', now(), now(),
                  gen_random_uuid());
          insert into changes (system_id, entity, sync_id) values (1, 'resource-assignments', gen_random_uuid());",
     )
@@ -116,10 +197,12 @@ async fn only_systems_that_changed_are_computed() {
     let register = Register::start().await;
     let other = register.add_system(DEFAULT_WORKSPACE, "EntraID:two").await;
     views::refresh(&register.pool).await.expect("refreshes");
-    register.hold(Holder::User(id(1)), "Direct", id(101)).await;
+    register
+        .hold(Holder::Group(id(101)), "Direct", id(201))
+        .await;
     // Written behind the register's back: nothing says that this system changed.
     register
-        .hold_at(other, Holder::User(id(1)), "Direct", "/", id(101))
+        .hold_at(other, Holder::Group(id(101)), "Direct", "/", id(201))
         .await;
     assert_eq!(register.load_and_refresh().await, 1);
     register.note_load(other).await;
@@ -129,13 +212,13 @@ async fn only_systems_that_changed_are_computed() {
 #[tokio::test]
 async fn a_second_refresh_leaves_it_to_the_first_and_readers_do_not_wait() {
     let register = Register::start().await;
-    register.hold(Holder::User(id(1)), "Direct", id(101)).await;
+    nest(&register, 101, 102).await;
     register.load_and_refresh().await;
-    register.hold(Holder::User(id(2)), "Direct", id(101)).await;
+    nest(&register, 103, 102).await;
     register.note_load(register.system_id).await;
     let mut connection = register.pool.acquire().await.expect("a connection");
     let mut obstacle = connection.begin().await.expect("begins");
-    sqlx::raw_sql("lock table effective_access in share mode")
+    sqlx::raw_sql("lock table access_closure in share mode")
         .execute(&mut *obstacle)
         .await
         .expect("locks");
@@ -146,32 +229,35 @@ async fn a_second_refresh_leaves_it_to_the_first_and_readers_do_not_wait() {
     }
     let second = views::refresh(&register.pool).await.expect("answers");
     assert_eq!(second.skipped_because, Some(SkipReason::AlreadyRunning));
-    assert_eq!(row_versions(&register).await.len(), 1);
+    assert_eq!(row_versions(&register).await.len(), 3);
     obstacle.commit().await.expect("ends");
     let first = first.await.expect("joins").expect("refreshes");
-    assert_eq!(first.refreshed[0].rows_changed, 1);
+    assert_eq!(first.refreshed[0].rows_changed, 2);
     assert!(!status(&register).await.is_running);
 }
 
 #[tokio::test]
 async fn a_failed_refresh_is_noted_and_the_earlier_result_stays() {
     let register = Register::start().await;
-    register.hold(Holder::User(id(1)), "Direct", id(101)).await;
+    nest(&register, 101, 102).await;
     register.load_and_refresh().await;
     let before = status(&register).await;
     register.note_load(register.system_id).await;
     register
-        .run("drop function effective_access_now(integer[])")
+        .run("alter view access_edges rename to mislaid")
         .await;
     views::refresh(&register.pool).await.expect_err("fails");
     let failed = status(&register).await;
     let shown = failed.error.expect("an error");
-    assert_eq!(shown, "the database refused (SQLSTATE 42883)");
+    assert_eq!(shown, "the database refused (SQLSTATE 42P01)");
     assert!(failed.is_stale);
     assert_eq!(failed.refreshed_at, before.refreshed_at);
-    assert_eq!(row_versions(&register).await.len(), 1);
+    assert_eq!(row_versions(&register).await.len(), 3);
     register
-        .run("update view_definitions set definition_hash = 'lost'")
+        .run(
+            "alter view mislaid rename to access_edges;
+             update view_definitions set definition_hash = 'lost';",
+        )
         .await;
     let mut connection = register.pool.acquire().await.expect("a connection");
     views::install(&mut connection).await.expect("installs");

@@ -119,7 +119,8 @@ impl Register {
         sqlx::query(
             "insert into resources (system_id, id, resource_type, display_name, content_hash, first_seen_at,
                                     valid_from, sync_id)
-             values ($1, $2, $3, $4, '\\x00', now(), now(), gen_random_uuid())",
+             values ($1, $2, $3, $4, '\\x00', now(), now(), gen_random_uuid())
+             on conflict (system_id, id) do update set resource_type = excluded.resource_type, deleted_at = null",
         )
         .bind(system_id)
         .bind(resource)
@@ -162,14 +163,28 @@ impl Register {
         .expect("an assignment");
     }
 
+    /// Writes a relationship in the register's own system.
     pub async fn relate(&self, parent: Uuid, relationship_type: &str, role: &str, child: Uuid) {
+        self.relate_in(self.system_id, parent, relationship_type, role, child)
+            .await;
+    }
+
+    pub async fn relate_in(
+        &self,
+        system_id: i32,
+        parent: Uuid,
+        relationship_type: &str,
+        role: &str,
+        child: Uuid,
+    ) {
         sqlx::query(
             "insert into resource_relationships (system_id, parent_resource_id, child_resource_id,
                  relationship_type, role_name, content_hash, first_seen_at, valid_from, sync_id)
              values ($1, $2, $3, $4, $5, '\\x00', now(), now(), gen_random_uuid())
-             on conflict do nothing",
+             on conflict (system_id, parent_resource_id, child_resource_id, relationship_type, role_name)
+                 do update set deleted_at = null",
         )
-        .bind(self.system_id)
+        .bind(system_id)
         .bind(parent)
         .bind(child)
         .bind(relationship_type)

@@ -1,0 +1,177 @@
+//! What can be asked: something with typed columns.
+
+use std::sync::LazyLock;
+
+use contract::Entity;
+
+use crate::entity::{self, Column, ColumnKind, EntitySpec};
+
+/// The type of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `uuid`
+    Uuid,
+    /// `text`
+    Text,
+    /// `boolean`
+    Bool,
+    /// `timestamptz`
+    Time,
+    /// `integer` or `bigint`
+    Int,
+    /// `numeric`; values of attributes only.
+    Number,
+    /// `jsonb`: shown, but neither compared nor sorted.
+    Json,
+}
+
+impl Kind {
+    /// How error texts call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uuid => "an id",
+            Self::Text => "a text",
+            Self::Bool => "a boolean",
+            Self::Time => "a date",
+            Self::Int | Self::Number => "a number",
+            Self::Json => "an object",
+        }
+    }
+}
+
+impl From<ColumnKind> for Kind {
+    fn from(kind: ColumnKind) -> Self {
+        match kind {
+            ColumnKind::Uuid => Self::Uuid,
+            ColumnKind::Text => Self::Text,
+            ColumnKind::Bool => Self::Bool,
+            ColumnKind::Time => Self::Time,
+            ColumnKind::Int => Self::Int,
+        }
+    }
+}
+
+/// A column under its two names.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its name on the wire.
+    pub wire: &'static str,
+    /// Its name in SQL.
+    pub sql: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// Can it be null?
+    pub is_nullable: bool,
+}
+
+impl Field {
+    const fn new(wire: &'static str, sql: &'static str, kind: Kind) -> Self {
+        Self {
+            wire,
+            sql,
+            kind,
+            is_nullable: false,
+        }
+    }
+
+    const fn nullable(mut self) -> Self {
+        self.is_nullable = true;
+        self
+    }
+
+    fn of(column: &Column, is_key: bool) -> Self {
+        Self {
+            wire: column.wire,
+            sql: column.sql,
+            kind: column.kind.into(),
+            // The tables say `not null` in the same places, which a test checks.
+            is_nullable: !(is_key || column.is_required || column.default.is_some()),
+        }
+    }
+}
+
+/// A table, view or function with typed columns, one of them `system_id`.
+#[derive(Debug)]
+pub struct Source {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What stands behind `from`.
+    pub relation: &'static str,
+    /// What stands behind `from` as of an instant, up to the instant; none where only the present is known.
+    pub as_of: Option<String>,
+    /// Its columns, in the order in which they are shown.
+    pub fields: Vec<Field>,
+    /// The SQL names of the columns that, with `system_id`, tell rows apart; none of them is ever null.
+    pub key: Vec<(&'static str, Kind)>,
+    /// The entity, where rows have extended attributes.
+    pub entity: Option<Entity>,
+    /// Do removed rows stay, marked by `deleted_at`?
+    pub keeps_removed: bool,
+}
+
+impl Source {
+    /// The table of an entity.
+    pub fn of(spec: &'static EntitySpec) -> &'static Self {
+        static ALL: LazyLock<Vec<Source>> =
+            LazyLock::new(|| entity::ALL.iter().map(|spec| table(spec)).collect());
+        ALL.iter()
+            .find(|source| source.entity == Some(spec.entity))
+            .expect("every specification has its source")
+    }
+
+    /// The column with a wire name.
+    pub fn field(&self, wire: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.wire == wire)
+    }
+}
+
+fn table(spec: &EntitySpec) -> Source {
+    let mut fields = vec![Field::new("systemId", "system_id", Kind::Int)];
+    fields.extend(spec.key.iter().map(|column| Field::of(column, true)));
+    fields.extend(spec.columns.iter().map(|column| Field::of(column, false)));
+    fields.extend([
+        Field::new("extendedAttributes", "extended_attributes", Kind::Json),
+        Field::new("firstSeenAt", "first_seen_at", Kind::Time),
+        Field::new("validFrom", "valid_from", Kind::Time),
+        Field::new("syncId", "sync_id", Kind::Uuid),
+        Field::new("deletedAt", "deleted_at", Kind::Time).nullable(),
+    ]);
+    Source {
+        name: spec.entity.wire_name(),
+        relation: spec.table,
+        as_of: spec.keeps_history.then(|| format!("{}_as_of", spec.table)),
+        fields,
+        key: spec
+            .key
+            .iter()
+            .map(|column| (column.sql, column.kind.into()))
+            .collect(),
+        entity: Some(spec.entity),
+        keeps_removed: true,
+    }
+}
+
+/// The view of references that point nowhere. Assignments that differ in their role scope only are the same reference.
+pub fn orphan_references() -> &'static Source {
+    static SOURCE: LazyLock<Source> = LazyLock::new(|| Source {
+        name: "orphan-references",
+        relation: "(select distinct system_id, kind, missing_id, referring_id, relation from orphan_references)",
+        as_of: None,
+        fields: vec![
+            Field::new("systemId", "system_id", Kind::Int),
+            Field::new("kind", "kind", Kind::Text),
+            Field::new("missingId", "missing_id", Kind::Uuid),
+            Field::new("referringId", "referring_id", Kind::Uuid),
+            Field::new("relation", "relation", Kind::Text),
+        ],
+        key: vec![
+            ("kind", Kind::Text),
+            ("missing_id", Kind::Uuid),
+            ("referring_id", Kind::Uuid),
+            ("relation", Kind::Text),
+        ],
+        entity: None,
+        keeps_removed: false,
+    });
+    &SOURCE
+}

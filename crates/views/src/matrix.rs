@@ -1,0 +1,72 @@
+//! Pages of the permission matrix.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, PgPool};
+use uuid::Uuid;
+
+use crate::ViewError;
+
+/// A cell of the matrix that is not empty. A cell can be several things at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct MatrixCell {
+    /// The row.
+    pub resource_id: Uuid,
+    /// The column.
+    pub principal_id: Uuid,
+    /// By an assignment of its own.
+    pub is_direct: bool,
+    /// Through a group, a package or another resource.
+    pub is_indirect: bool,
+    /// As an owner, or eligible to be one.
+    pub is_owner: bool,
+    /// Only after activation.
+    pub is_eligible: bool,
+    /// A package gives it, or it is a package that was given.
+    pub is_governed: bool,
+    /// By which ways.
+    #[sqlx(json)]
+    pub via: Vec<MatrixWay>,
+}
+
+/// One way to a cell's access.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MatrixWay {
+    /// `Direct`, `Group`, `Package` or `Resource`.
+    pub kind: String,
+    /// What gives it, where it is not the principal's own.
+    pub id: Option<Uuid>,
+    /// Its name.
+    pub name: Option<String>,
+    /// The type of assignment.
+    pub assignment_type: String,
+    /// Where it applies.
+    pub role_scope: String,
+}
+
+/// The cells of a page that are not empty, by resource and principal. A page is what both axes show: each is paged by
+/// key on its own, and this asks for the rectangle. Empty for a system of another workspace.
+pub async fn permission_matrix(
+    pool: &PgPool,
+    workspace_id: i32,
+    system_id: i32,
+    resource_ids: &[Uuid],
+    principal_ids: &[Uuid],
+) -> Result<Vec<MatrixCell>, ViewError> {
+    Ok(sqlx::query_as(
+        "select m.resource_id, m.principal_id, m.is_direct, m.is_indirect, m.is_owner, m.is_eligible,
+                m.is_governed, m.via
+         from systems s
+         cross join lateral permission_matrix(s.system_id, $3, $4) m
+         where s.workspace_id = $1 and s.system_id = $2
+         order by m.resource_id, m.principal_id",
+    )
+    .bind(workspace_id)
+    .bind(system_id)
+    .bind(resource_ids)
+    .bind(principal_ids)
+    .fetch_all(pool)
+    .await?)
+}
