@@ -8,6 +8,7 @@ mod full_disk;
 mod kills;
 mod memory;
 mod postgres;
+mod promotion;
 mod register;
 mod reload;
 mod server;
