@@ -87,7 +87,7 @@ async fn a_column_that_is_being_filled_survives_kills_of_the_server_and_of_postg
     let promote = Call::post("/api/attributes/promotions", &body);
     register.client.insist(&promote).await.expect(201);
     let stop = CancellationToken::new();
-    let calls = (ROWS..ROWS + 5_000).map(|n| batch(&register, n..n + 1));
+    let calls = (ROWS..ROWS + 5_000).map(|n| batch(&register, std::iter::once(n)));
     let sender = AbortOnDropHandle::new(tokio::spawn(go_on_sending(
         register.client.clone(),
         calls.collect(),
