@@ -7,7 +7,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use views::SkipReason;
 
-/// Wakes up when asked to and refreshes until nothing is stale.
+/// Between two looks that nobody asked for: some callers never ask, and a request is lost with the server that heard it.
+const UNASKED: Duration = Duration::from_secs(300);
+
+/// Wakes up when it starts, when asked to and from time to time, and refreshes until nothing is stale.
 #[derive(Clone)]
 pub struct ViewRefresher {
     pool: PgPool,
@@ -30,10 +33,13 @@ impl ViewRefresher {
 
     /// Runs until told to stop.
     pub async fn run(self, stop: CancellationToken) {
+        // Whoever stopped before may have left something to do.
+        self.request();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wanted.notified() => {}
+                () = tokio::time::sleep(UNASKED) => {}
             }
             // Not inside select!: a refresh that began is finished.
             while !stop.is_cancelled() {

@@ -1,15 +1,14 @@
 -- What the given principals have in effect: always what the live tables say. Where the closure is up to date it leads from
 -- what they hold to all that this leads to; else the walk goes from node to node. With p_without_package_id as if that
 -- package had been taken away with everything that it gives: also assignments of its contents, which remain only where
--- something else gives them. With p_resource_ids only access to these.
+-- something else gives them.
 --
 -- Nested loops only: an estimate that is wrong must not lead through a table of millions of rows. "offset 0" makes each
 -- lateral question one of its own, whose node goes into every branch of the view; a join would compute the whole view.
 create function effective_access_of_principals(
     p_system_id integer,
     p_principal_ids uuid[],
-    p_without_package_id uuid default null,
-    p_resource_ids uuid[] default null
+    p_without_package_id uuid default null
 )
 returns table (
     resource_id uuid, principal_id uuid, assignment_type text, role_scope text, via_kind text, via_id uuid
@@ -27,8 +26,7 @@ begin
                'Direct', '00000000-0000-0000-0000-000000000000'::uuid
         from own_access o
         where o.system_id = p_system_id
-          and o.principal_id = any (p_principal_ids)
-          and (p_resource_ids is null or o.resource_id = any (p_resource_ids));
+          and o.principal_id = any (p_principal_ids);
         return query
         with reached as materialized (
             select distinct o.principal_id, c.to_id as node_id, c.to_is_package as is_package,
@@ -55,11 +53,6 @@ begin
                 where n.system_id = p_system_id and n.node_id = r.node_id and n.is_package = r.is_package
                 offset 0
             ) x
-            where p_resource_ids is null
-            union all
-            select n.node_id, n.is_package, n.resource_id, n.assignment_type, n.role_scope, n.needs_direct, n.via_kind
-            from access_exits n
-            where n.system_id = p_system_id and n.resource_id = any (p_resource_ids)
         )
         select distinct
                x.resource_id, r.principal_id,
@@ -112,7 +105,6 @@ begin
     select o.resource_id, o.principal_id, o.assignment_type, o.role_scope,
            'Direct', '00000000-0000-0000-0000-000000000000'::uuid
     from own o
-    where p_resource_ids is null or o.resource_id = any (p_resource_ids)
     union all
     select distinct
            x.resource_id, r.principal_id,
@@ -127,7 +119,6 @@ begin
         offset 0
     ) x
     where (r.is_direct or not x.needs_direct)
-      and (p_resource_ids is null or x.resource_id = any (p_resource_ids))
       and (p_without_package_id is null or not (x.resource_id = p_without_package_id and x.assignment_type = 'Governed'));
 end
 $$;

@@ -1,6 +1,13 @@
 -- Who has the given resources in effect: always what the live tables say. Where the closure is up to date it leads from
--- what gives the resource to those who are in that; else the walk goes back edge by edge.
-create function effective_access_of_resources(p_system_id integer, p_resource_ids uuid[])
+-- what gives the resource to those who are in that; else the walk goes back edge by edge. With p_after and p_until only of
+-- principals after the one, up to the other (included); the plan is made for each question, so that these go into the
+-- index.
+create function effective_access_of_resources(
+    p_system_id integer,
+    p_resource_ids uuid[],
+    p_after uuid default null,
+    p_until uuid default null
+)
 returns table (
     resource_id uuid, principal_id uuid, assignment_type text, role_scope text, via_kind text, via_id uuid
 )
@@ -8,6 +15,7 @@ language plpgsql stable
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_seqscan = off
+set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 #variable_conflict use_column
@@ -17,7 +25,9 @@ begin
            'Direct', '00000000-0000-0000-0000-000000000000'::uuid
     from own_access o
     where o.system_id = p_system_id
-      and o.resource_id = any (p_resource_ids);
+      and o.resource_id = any (p_resource_ids)
+      and (p_after is null or o.principal_id > p_after)
+      and (p_until is null or o.principal_id <= p_until);
     if access_closure_is_fresh(p_system_id) then
         return query
         with exits as materialized (
@@ -47,6 +57,8 @@ begin
             from own_access h
             where h.system_id = p_system_id and h.resource_id = c.from_id
               and case when c.from_is_package then h.gives_contents else h.makes_member end
+              and (p_after is null or h.principal_id > p_after)
+              and (p_until is null or h.principal_id <= p_until)
             offset 0
         ) o;
     else
@@ -89,6 +101,8 @@ begin
             from own_access h
             where h.system_id = p_system_id and h.resource_id = g.node_id
               and case when g.is_package then h.gives_contents else h.makes_member end
+              and (p_after is null or h.principal_id > p_after)
+              and (p_until is null or h.principal_id <= p_until)
             offset 0
         ) o
         where g.ends_direct or not x.needs_direct;

@@ -25,7 +25,7 @@ as $$
                )
                order by e.via_kind, v.display_name, e.via_id, e.assignment_type, e.role_scope
            )
-    from effective_access_of_principals(p_system_id, p_principal_ids, null, p_resource_ids) e
+    from effective_access_between(p_system_id, p_principal_ids, p_resource_ids) e
     left join resources v on v.system_id = p_system_id and v.id = e.via_id and v.deleted_at is null
     group by e.resource_id, e.principal_id
 $$;

@@ -72,6 +72,17 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
     ),
     definition!(
         Function,
+        "36",
+        "effective_access_between",
+        [
+            "own_access",
+            "access_exits",
+            "access_closure_is_fresh",
+            "effective_access_of_principals"
+        ]
+    ),
+    definition!(
+        Function,
         "37",
         "effective_access_of_resources",
         [
@@ -93,6 +104,16 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
     ),
     definition!(Function, "39", "access_behind", []),
     definition!(
+        Function,
+        "38",
+        "effective_access_after",
+        [
+            "access_exits",
+            "access_closure_is_fresh",
+            "effective_access_of_resources"
+        ]
+    ),
+    definition!(
         View,
         "40",
         "resource_access",
@@ -102,7 +123,7 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
         Function,
         "41",
         "permission_matrix",
-        ["effective_access_of_principals"]
+        ["effective_access_between"]
     ),
     definition!(View, "50", "directory_role_tiers", []),
     definition!(
@@ -199,7 +220,7 @@ mod tests {
                     .collect::<Vec<_>>()
                     .windows(2)
                     .any(|pair| {
-                        matches!(pair[0], "from" | "join" | "lateral" | "if" | "and")
+                        matches!(pair[0], "from" | "join" | "lateral" | "if" | "and" | "not")
                             && pair[1] == other.name
                     });
                 assert_eq!(

@@ -1,9 +1,15 @@
 -- Who has access to a resource: a page after the given key. The keys are cut first, so that names are looked up for one
--- page only.
+-- page only. Of the principal that the key is of, rows may be before and behind it: those come on top of the page.
 with page as (
     select s.system_id, e.resource_id, e.principal_id, e.assignment_type, e.role_scope, e.via_kind, e.via_id
     from systems s
-    cross join lateral effective_access_of_resources(s.system_id, array[$3::uuid]) e
+    cross join lateral (
+        select b.*
+        from effective_access_between(s.system_id, array[$4::uuid], array[$3::uuid]) b
+        union all
+        select a.*
+        from effective_access_after(s.system_id, $3, $4, $9) a
+    ) e
     where s.workspace_id = $1 and s.system_id = $2
       and (e.principal_id, e.assignment_type collate "C", e.role_scope collate "C", e.via_id, e.via_kind collate "C")
           > ($4, $5, $6, $7, $8)

@@ -6,9 +6,14 @@
     reason = "a program that nobody calls, which stops at the first error"
 )]
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
 
-use embedded_postgres::testing::fresh_database;
+use embedded_postgres::{Server, Settings};
+use secrecy::ExposeSecret;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
 
@@ -28,16 +33,23 @@ async fn main() {
     } else {
         (PEOPLE, GROUPS)
     };
-    let database = fresh_database().await;
+    let folder = tempfile::tempdir().unwrap();
+    // The account that PostgreSQL runs as must be able to come here.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let server = Server::start(Settings::new(folder.path().join("postgres")))
+        .await
+        .unwrap();
     let pool = PgPoolOptions::new()
         .max_connections(4)
-        .connect(database.url())
+        .connect(server.url().expose_secret())
         .await
         .unwrap();
     load(&pool, people, groups, assignments).await;
     refreshes(&pool, people, groups, assignments).await;
     questions(&pool, people, groups).await;
     whole(&pool).await;
+    pool.close().await;
+    server.stop().await.unwrap();
 }
 
 async fn load(pool: &PgPool, people: i64, groups: i64, assignments: i64) {

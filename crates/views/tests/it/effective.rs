@@ -55,6 +55,57 @@ pub async fn of_resources(
     read(register, statement, system_id, ids).await
 }
 
+async fn between(
+    register: &Register,
+    system_id: i32,
+    principals: &[Uuid],
+    resources: &[Uuid],
+) -> BTreeSet<Effective> {
+    sqlx::query_as(
+        "select resource_id, principal_id, assignment_type, role_scope, via_kind, via_id
+         from effective_access_between($1, $2, $3)",
+    )
+    .bind(system_id)
+    .bind(principals)
+    .bind(resources)
+    .fetch_all(&register.pool)
+    .await
+    .expect("rows")
+    .into_iter()
+    .collect()
+}
+
+/// All that one comes to by asking for the next few rows again and again.
+async fn page_by_page(
+    register: &Register,
+    system_id: i32,
+    resource: Uuid,
+    rows_wanted: i64,
+) -> BTreeSet<Effective> {
+    let mut all = BTreeSet::new();
+    let mut after = Uuid::nil();
+    loop {
+        let page: Vec<Effective> = sqlx::query_as(
+            "select resource_id, principal_id, assignment_type, role_scope, via_kind, via_id
+             from effective_access_after($1, $2, $3, $4)",
+        )
+        .bind(system_id)
+        .bind(resource)
+        .bind(after)
+        .bind(rows_wanted)
+        .fetch_all(&register.pool)
+        .await
+        .expect("rows");
+        let Some(last) = page.iter().map(|row| row.1).max() else {
+            return all;
+        };
+        after = last;
+        for row in page {
+            assert!(all.insert(row.clone()), "it comes twice: {row:?}");
+        }
+    }
+}
+
 fn everything() -> Vec<Uuid> {
     random::groups()
         .into_iter()
@@ -94,9 +145,23 @@ async fn assert_functions(
             of_it,
             "{about}"
         );
+        for rows_wanted in [1, 4] {
+            let paged = page_by_page(register, system_id, resource, rows_wanted).await;
+            assert_eq!(paged, of_it, "{about}");
+        }
     }
     let all = of_resources(register, system_id, &everything()).await;
     assert_eq!(&all, expected, "{about}");
+    let all = between(register, system_id, &random::users(), &everything()).await;
+    assert_eq!(&all, expected, "{about}");
+    let (some_users, some_things) = (&random::users()[1..], &random::things()[1..]);
+    let some: BTreeSet<Effective> = expected
+        .iter()
+        .filter(|row| some_users.contains(&row.1) && some_things.contains(&row.0))
+        .cloned()
+        .collect();
+    let found = between(register, system_id, some_users, some_things).await;
+    assert_eq!(found, some, "{about}");
 }
 
 async fn assert_everywhere(

@@ -27,7 +27,7 @@ async fn install(register: &Register) -> Result<(), ViewError> {
 async fn installing_again_touches_nothing() {
     let register = Register::start().await;
     let before = objects(&register).await;
-    assert_eq!(before.len(), 28);
+    assert!(!before.is_empty());
     install(&register).await.expect("installs");
     assert_eq!(objects(&register).await, before);
 }
