@@ -7,7 +7,7 @@ use views::{
     Explanation, FoundPrincipal, FoundResource, Holder, Holding, Page, PrivilegedPrincipal, Totals,
 };
 
-use super::{ExplainQuery, Find, Items, Limit, PageQuery};
+use super::{ExplainQuery, Find, Items, Limit, PageQuery, totals::TotalsQuery};
 use crate::{
     openapi::{Operation, Tag},
     system::SystemInfo,
@@ -34,10 +34,14 @@ pub fn systems() -> Operation {
         .answers::<Items<SystemInfo>>(200, "The systems that the key may see.")
         .leads_to("listResourceHolders", &json!({"systemId": FIRST_SYSTEM}))
         .leads_to("listPrincipalHoldings", &json!({"systemId": FIRST_SYSTEM}))
+        .leads_to("listStalePrincipals", &json!({"systemId": FIRST_SYSTEM}))
+        .leads_to("getMatrix", &json!({"systemId": FIRST_SYSTEM}))
 }
 
 pub fn totals() -> Operation {
     whole_workspace("getTotals", "How much there is")
+        .says("Large tables are not counted unless asked for: `estimated` names the numbers that come from PostgreSQL's statistics, all others are counted.")
+        .query::<TotalsQuery>()
         .answers::<Totals>(200, "Live rows of every table.")
 }
 
@@ -53,6 +57,10 @@ pub fn find_principals() -> Operation {
         &json!({"systemId": FIRST_SYSTEM, "principalId": FIRST}),
     )
     .leads_to(
+        "listEffectiveAccessOfPrincipal",
+        &json!({"systemId": FIRST_SYSTEM, "principalId": FIRST}),
+    )
+    .leads_to(
         "explainAccess",
         &json!({"systemId": FIRST_SYSTEM, "principalId": FIRST}),
     )
@@ -64,6 +72,10 @@ pub fn find_resources() -> Operation {
         .answers::<Items<FoundResource>>(200, "The best matches first.")
         .leads_to(
             "listResourceHolders",
+            &json!({"systemId": FIRST_SYSTEM, "resourceId": FIRST}),
+        )
+        .leads_to(
+            "listEffectiveAccessOfResource",
             &json!({"systemId": FIRST_SYSTEM, "resourceId": FIRST}),
         )
 }

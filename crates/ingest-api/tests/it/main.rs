@@ -45,3 +45,4 @@ mod retention_of_loads;
 mod rows;
 mod sessions;
 mod single_calls;
+mod views_after_runs;
