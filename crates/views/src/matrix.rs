@@ -2,10 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgPool};
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::ViewError;
+use crate::{At, ViewError};
 
 /// A cell of the matrix that is not empty. A cell can be several things at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
@@ -48,14 +48,15 @@ pub struct MatrixWay {
 
 /// The cells of a page that are not empty, by resource and principal. A page is what both axes show: each is paged by
 /// key on its own, and this asks for the rectangle. Empty for a system of another workspace.
-pub async fn permission_matrix(
-    pool: &PgPool,
+pub async fn permission_matrix<'a>(
+    at: impl Into<At<'a>>,
     workspace_id: i32,
     system_id: i32,
     resource_ids: &[Uuid],
     principal_ids: &[Uuid],
 ) -> Result<Vec<MatrixCell>, ViewError> {
-    Ok(sqlx::query_as(
+    let mut reading = at.into().begin().await?;
+    let cells = sqlx::query_as(
         "select m.resource_id, m.principal_id, m.is_direct, m.is_indirect, m.is_owner, m.is_eligible,
                 m.is_governed, m.via
          from systems s
@@ -67,6 +68,8 @@ pub async fn permission_matrix(
     .bind(system_id)
     .bind(resource_ids)
     .bind(principal_ids)
-    .fetch_all(pool)
-    .await?)
+    .fetch_all(&mut *reading)
+    .await?;
+    reading.end().await?;
+    Ok(cells)
 }
