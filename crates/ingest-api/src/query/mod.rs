@@ -33,7 +33,7 @@ pub use order::Order;
 pub use output::{Format, Writer, write_string};
 pub use page::{Direction, Page, Scope};
 pub use run::{Limits, PageRows, RunError, count_exactly, estimate, read_page};
-pub use source::{Field, Kind, Source, orphan_references};
+pub use source::{Field, Kind, Past, Source, orphan_references};
 
 /// Most characters of a filter.
 pub const MAX_FILTER_CHARS: usize = 4_096;

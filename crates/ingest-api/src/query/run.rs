@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Transaction, postgres::PgRow, types::Json};
 
 use super::{
-    Cursor, Filter, Kind, Names, Order, QueryError, Scope, Writer,
+    Cursor, Filter, Kind, Names, Order, Past, QueryError, Scope, Writer,
     bind::{Bind, Binds},
     page::{Direction, Page, from_and_conditions},
 };
@@ -74,7 +74,7 @@ pub async fn read_page(
         ..page
     };
     let (sql, binds) = page.sql()?;
-    let mut transaction = read_only(pool, limits.patience).await?;
+    let mut transaction = read_only(pool, limits.patience, page.names, page.scope).await?;
     let mut rows = PageRows::default();
     {
         let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
@@ -109,16 +109,22 @@ pub async fn read_page(
     Ok(rows)
 }
 
-/// A transaction that writes nothing, whatever a statement says, and ends statements that take too long.
+/// A transaction that writes nothing, whatever a statement says, and ends statements that take too long. It is turned to
+/// the instant where that is how the source is read as of one.
 async fn read_only(
     pool: &PgPool,
     patience: Duration,
+    names: &Names,
+    scope: &Scope,
 ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    let settings = format!(
+    let mut settings = format!(
         "set transaction read only; set local statement_timeout = {}",
         patience.as_millis()
     );
+    if let (Some(at), Past::Views) = (scope.as_of, &names.source.as_of) {
+        settings = format!("{settings}; {}", views::settings_as_of(at));
+    }
     sqlx::raw_sql(AssertSqlSafe(settings))
         .execute(&mut *transaction)
         .await?;
@@ -188,7 +194,7 @@ pub async fn count_exactly(
     patience: Duration,
 ) -> Result<Option<i64>, RunError> {
     let (sql, binds) = counted(names, scope, filter, "select count(*)")?;
-    let mut transaction = read_only(pool, patience).await?;
+    let mut transaction = read_only(pool, patience, names, scope).await?;
     let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
     match binds.give(query).fetch_one(&mut *transaction).await {
         Ok(row) => {
@@ -216,7 +222,7 @@ pub async fn estimate(
     filter: Option<&Filter>,
 ) -> Result<i64, RunError> {
     let (sql, binds) = counted(names, scope, filter, "explain (format json) select 1")?;
-    let mut transaction = read_only(pool, ESTIMATE_PATIENCE).await?;
+    let mut transaction = read_only(pool, ESTIMATE_PATIENCE, names, scope).await?;
     let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
     let row = binds.give(query).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;

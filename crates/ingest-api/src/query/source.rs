@@ -90,6 +90,17 @@ impl Field {
     }
 }
 
+/// How something is read as of an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Past {
+    /// Only the present is known.
+    Unknown,
+    /// By a function of the instant that stands behind `from`; its name.
+    Function(String),
+    /// By its own name in a transaction that is turned to the instant: what the crate `views` installs.
+    Views,
+}
+
 /// A table, view or function with typed columns, one of them `system_id`.
 #[derive(Debug)]
 pub struct Source {
@@ -97,8 +108,8 @@ pub struct Source {
     pub name: &'static str,
     /// What stands behind `from`.
     pub relation: &'static str,
-    /// What stands behind `from` as of an instant, up to the instant; none where only the present is known.
-    pub as_of: Option<String>,
+    /// How it is read as of an instant.
+    pub as_of: Past,
     /// Its columns, in the order in which they are shown.
     pub fields: Vec<Field>,
     /// The SQL names of the columns that, with `system_id`, tell rows apart; none of them is ever null.
@@ -139,7 +150,11 @@ fn table(spec: &EntitySpec) -> Source {
     Source {
         name: spec.entity.wire_name(),
         relation: spec.table,
-        as_of: spec.keeps_history.then(|| format!("{}_as_of", spec.table)),
+        as_of: if spec.keeps_history {
+            Past::Function(format!("{}_as_of", spec.table))
+        } else {
+            Past::Unknown
+        },
         fields,
         key: spec
             .key
@@ -156,7 +171,7 @@ pub fn orphan_references() -> &'static Source {
     static SOURCE: LazyLock<Source> = LazyLock::new(|| Source {
         name: "orphan-references",
         relation: "(select distinct system_id, kind, missing_id, referring_id, relation from orphan_references)",
-        as_of: None,
+        as_of: Past::Views,
         fields: vec![
             Field::new("systemId", "system_id", Kind::Int),
             Field::new("kind", "kind", Kind::Text),

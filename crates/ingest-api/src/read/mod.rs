@@ -2,6 +2,7 @@
 //!
 //! Every answer is limited to the caller's workspace and to the systems that its key may touch.
 
+mod as_of;
 mod docs;
 mod export;
 mod register;
@@ -13,6 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use views::{Cursor, ViewError};
+
+pub use as_of::AsOf;
 
 use crate::{
     app::AppState,
@@ -149,12 +152,15 @@ async fn find_resources(
 
 /// Which page.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PageQuery {
     /// `next` of the page before.
     after: Option<String>,
     /// At most so many; 100 when absent, never more than 1,000.
     limit: Option<u32>,
+    /// As it was at this instant; now when absent.
+    #[schemars(extend("format" = "date-time"))]
+    as_of: Option<String>,
 }
 
 impl PageQuery {
@@ -174,8 +180,9 @@ async fn resource_holders(
     visible(&state, &caller, system_id).await?;
     let page = query.read()?;
     let (after, limit) = (page.cursor()?, page.limit.unwrap_or(USUAL_PAGE));
+    let as_of = AsOf::of_query(&state.pool, page.as_of.as_deref()).await?;
     let holders = views::resource_holders(
-        &state.pool,
+        as_of.register(&state.pool),
         caller.workspace_id,
         system_id,
         resource_id,
@@ -183,6 +190,7 @@ async fn resource_holders(
         limit,
     )
     .await?;
+    as_of.still_known(&state.pool).await?;
     Ok(Json(holders))
 }
 
@@ -196,8 +204,9 @@ async fn principal_holdings(
     visible(&state, &caller, system_id).await?;
     let page = query.read()?;
     let (after, limit) = (page.cursor()?, page.limit.unwrap_or(USUAL_PAGE));
+    let as_of = AsOf::of_query(&state.pool, page.as_of.as_deref()).await?;
     let holdings = views::principal_holdings(
-        &state.pool,
+        as_of.register(&state.pool),
         caller.workspace_id,
         system_id,
         principal_id,
@@ -205,6 +214,7 @@ async fn principal_holdings(
         limit,
     )
     .await?;
+    as_of.still_known(&state.pool).await?;
     Ok(Json(holdings))
 }
 
@@ -218,6 +228,9 @@ struct ExplainQuery {
     principal_id: Uuid,
     /// The resource.
     resource_id: Uuid,
+    /// As it was at this instant; now when absent.
+    #[schemars(extend("format" = "date-time"))]
+    as_of: Option<String>,
 }
 
 async fn explain(
@@ -228,23 +241,28 @@ async fn explain(
     readable(&caller)?;
     let query = query.read()?;
     visible(&state, &caller, query.system_id).await?;
+    let as_of = AsOf::of_query(&state.pool, query.as_of.as_deref()).await?;
     let explanation = views::explain(
-        &state.pool,
+        as_of.register(&state.pool),
         caller.workspace_id,
         query.system_id,
         query.principal_id,
         query.resource_id,
     )
     .await?;
+    as_of.still_known(&state.pool).await?;
     Ok(Json(explanation))
 }
 
 /// How many.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Limit {
     /// At most so many; 100 when absent, never more than 1,000.
     limit: Option<u32>,
+    /// As it was at this instant; now when absent.
+    #[schemars(extend("format" = "date-time"))]
+    as_of: Option<String>,
 }
 
 async fn privileged(
@@ -254,14 +272,13 @@ async fn privileged(
 ) -> Result<Json<Items<views::PrivilegedPrincipal>>, ApiError> {
     readable(&caller)?;
     whole_workspace(&caller)?;
-    let limit = query
-        .read()?
-        .limit
-        .unwrap_or(USUAL_PAGE)
-        .min(views::MAX_PAGE);
-    Ok(Json(Items {
-        items: views::privileged_principals(&state.pool, caller.workspace_id, limit).await?,
-    }))
+    let query = query.read()?;
+    let limit = query.limit.unwrap_or(USUAL_PAGE).min(views::MAX_PAGE);
+    let as_of = AsOf::of_query(&state.pool, query.as_of.as_deref()).await?;
+    let register = as_of.register(&state.pool);
+    let items = views::privileged_principals(register, caller.workspace_id, limit).await?;
+    as_of.still_known(&state.pool).await?;
+    Ok(Json(Items { items }))
 }
 
 impl From<ViewError> for ApiError {

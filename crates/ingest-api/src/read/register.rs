@@ -22,7 +22,7 @@ use crate::{
     openapi::Routes,
     params::{InQuery, MAX_PAGE, USUAL_PAGE},
     query::{
-        Cursor, Direction, Filter, Format, Limits, Names, Order, Page, PageRows, QueryError,
+        Cursor, Direction, Filter, Format, Limits, Names, Order, Page, PageRows, Past, QueryError,
         RunError, Scope, Selected, Source, Writer, count_exactly, estimate, orphan_references,
         read_page, write_string,
     },
@@ -187,7 +187,7 @@ impl Asked {
             .transpose()
             .map_err(bad("filter"))?;
         let moment = match wanted.as_of {
-            Some(_) if source.as_of.is_none() => {
+            Some(_) if source.as_of == Past::Unknown => {
                 let detail = format!("of {} only the present is known", source.name);
                 return Err(ApiError::bad_field("asOf", detail));
             }

@@ -73,7 +73,7 @@ pub(crate) async fn definitions(
             .map(|definition| OfPast {
                 name: definition.name.to_owned(),
                 kind: definition.kind,
-                sql: bound_to_past(definition.sql),
+                sql: bound_to_past(definition),
             }),
     );
     Ok(all)
@@ -81,24 +81,28 @@ pub(crate) async fn definitions(
 
 /// The definition with what it names found in `past`, whatever the search path of whoever uses it later. A view is bound
 /// when it is created, and so is a function with a body of SQL; others take the search path along.
-fn bound_to_past(sql: &str) -> String {
-    match sql.split_once(SQL_BODY) {
-        Some((head, body)) => {
-            let body = body.trim_end().trim_end_matches("$$;");
-            format!(
-                "{head}language sql stable\nbegin atomic{};\nend;\n",
-                body.trim_end()
-            )
-        }
-        None => sql.replace(
-            OTHER_LANGUAGE,
-            "language plpgsql stable\nset search_path = past, public\n",
-        ),
+fn bound_to_past(definition: &Definition) -> String {
+    let sql = definition.sql;
+    let Some((head, body)) = sql.split_once(SQL_BODY) else {
+        return sql.replace(PLPGSQL, &format!("{PLPGSQL}{PLANNED_ONCE}"));
+    };
+    let body = body.trim_end().trim_end_matches("$$;").trim_end();
+    if IS_PLANNED_ONCE.contains(&definition.name) {
+        format!(
+            "{head}{PLPGSQL}{PLANNED_ONCE}as $$\n#variable_conflict use_column\nbegin\n    return query{body};\nend\n$$;\n"
+        )
+    } else {
+        format!("{head}language sql stable\nbegin atomic{body};\nend;\n")
     }
 }
 
 const SQL_BODY: &str = "language sql stable\nas $$";
-const OTHER_LANGUAGE: &str = "language plpgsql stable\n";
+const PLPGSQL: &str = "language plpgsql stable\n";
+/// Each month of the history is one more table to plan for, in every branch of a walk: that takes longer than the walk.
+const PLANNED_ONCE: &str =
+    "set search_path = past, public\nset plan_cache_mode = force_generic_plan\n";
+/// Functions of SQL whose plan is worth keeping: a function of SQL is planned each time.
+const IS_PLANNED_ONCE: &[&str] = &["explain_access"];
 
 #[cfg(test)]
 mod tests {
@@ -108,7 +112,7 @@ mod tests {
     #[test]
     fn every_function_is_bound_to_the_past_and_views_are_as_they_were() {
         for definition in DEFINITIONS {
-            let bound = bound_to_past(definition.sql);
+            let bound = bound_to_past(definition);
             let name = definition.name;
             if definition.kind == Kind::View {
                 assert_eq!(bound, definition.sql, "{name}");
@@ -118,6 +122,11 @@ mod tests {
             let has_path = bound.contains("\nset search_path = past, public\n");
             assert!(has_body != has_path, "{name}: {bound}");
             assert_eq!(has_body, !bound.contains("$$"), "{name}: {bound}");
+            assert_eq!(
+                has_path,
+                bound.contains("language plpgsql stable\n"),
+                "{name}: {bound}"
+            );
         }
     }
 
