@@ -114,7 +114,7 @@ pub async fn explain<'a>(
                 r.display_name, r.resource_type
          from (values ($1::integer, $2::integer, $3::uuid, $4::uuid))
                   asked (workspace_id, system_id, principal_id, resource_id)
-         left join systems s on s.system_id = asked.system_id and s.workspace_id = asked.workspace_id
+         left join public.systems s on s.system_id = asked.system_id and s.workspace_id = asked.workspace_id
          left join principals p
            on p.system_id = s.system_id and p.id = asked.principal_id and p.deleted_at is null
          left join resources g
@@ -184,7 +184,7 @@ async fn find_paths(
     Ok(sqlx::query_as(
         "select x.path_number, x.length, x.assignment_type, x.access_state, x.role_scope, x.steps,
                 x.is_cut
-         from systems s
+         from public.systems s
          cross join lateral explain_access(s.system_id, $3, $4, $5, $6) x
          where s.workspace_id = $1 and s.system_id = $2
          order by x.path_number",
@@ -209,7 +209,7 @@ async fn has_access(
 ) -> Result<bool, ViewError> {
     Ok(sqlx::query_scalar(
         "select exists (
-             select from systems s
+             select from public.systems s
              cross join lateral effective_access_of_principals(s.system_id, array[$3::uuid]) e
              where s.workspace_id = $1 and s.system_id = $2 and e.resource_id = $4
          )",

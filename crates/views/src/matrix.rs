@@ -59,7 +59,7 @@ pub async fn permission_matrix<'a>(
     let cells = sqlx::query_as(
         "select m.resource_id, m.principal_id, m.is_direct, m.is_indirect, m.is_owner, m.is_eligible,
                 m.is_governed, m.via
-         from systems s
+         from public.systems s
          cross join lateral permission_matrix(s.system_id, $3, $4) m
          where s.workspace_id = $1 and s.system_id = $2
          order by m.resource_id, m.principal_id",

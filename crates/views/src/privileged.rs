@@ -71,7 +71,7 @@ pub async fn privileged_principals<'a>(
         "select p.system_id, p.principal_id, p.principal_name, p.principal_type, p.user_principal_name,
                 p.account_enabled, p.score, p.highest_tier, p.active_roles, p.eligible_roles, p.roles
          from privileged_principals p
-         join systems s on s.system_id = p.system_id
+         join public.systems s on s.system_id = p.system_id
          where s.workspace_id = $1
          order by p.score desc, p.principal_name collate \"C\", p.system_id, p.principal_id
          limit $2",

@@ -98,9 +98,12 @@ fn bound_to_past(definition: &Definition) -> String {
 
 const SQL_BODY: &str = "language sql stable\nas $$";
 const PLPGSQL: &str = "language plpgsql stable\n";
-/// Each month of the history is one more table to plan for, in every branch of a walk: that takes longer than the walk.
-const PLANNED_ONCE: &str =
-    "set search_path = past, public\nset plan_cache_mode = force_generic_plan\n";
+/// Each month of the history is one more table to plan for, in every branch of a walk: that takes longer than the walk. A
+/// plan that is kept must not scan a month because it was small once.
+const PLANNED_ONCE: &str = "set search_path = past, public
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+";
 /// Functions of SQL whose plan is worth keeping: a function of SQL is planned each time.
 const IS_PLANNED_ONCE: &[&str] = &["explain_access"];
 

@@ -3,6 +3,8 @@
 //! The catalogue is installed twice: in `public` over the tables, and in the schema `past` over views that show each
 //! table as it was at the instant that the setting `cadastre.as_of` names. A transaction whose search path begins with
 //! `past` gets the same questions answered as of then. See `docs/adr/0011-the-past-is-a-schema.md`.
+//!
+//! What a caller may see is a matter of now: the questions find their workspace's systems in `public.systems`.
 
 mod definitions;
 
@@ -47,8 +49,11 @@ impl<'a> At<'a> {
             return Ok(Reading::Now(self.pool.acquire().await?));
         };
         let mut transaction = self.pool.begin().await?;
+        // Planning for every month of the history takes longer than the answer, and nothing that a caller asks for changes
+        // the plan.
         let settings = format!(
-            "set transaction isolation level repeatable read, read only; {}",
+            "set transaction isolation level repeatable read, read only; \
+             set local plan_cache_mode = force_generic_plan; {}",
             settings_as_of(instant)
         );
         sqlx::raw_sql(AssertSqlSafe(settings))
