@@ -36,6 +36,9 @@ pub struct WhoArgs {
     /// Most rows to show
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+    /// As it was at this instant, such as 2026-01-31T08:00:00Z; now if not said
+    #[arg(long, value_name = "INSTANT")]
+    as_of: Option<String>,
 }
 
 /// Flags of `why`.
@@ -47,6 +50,9 @@ pub struct WhyArgs {
     principal: String,
     /// The resource: its name, the beginning of it, or its id
     resource: String,
+    /// As it was at this instant, such as 2026-01-31T08:00:00Z; now if not said
+    #[arg(long, value_name = "INSTANT")]
+    as_of: Option<String>,
 }
 
 /// Asks a running server.
@@ -149,23 +155,25 @@ impl Questions {
         })
     }
 
-    /// Why a principal has access to a resource.
+    /// Why a principal has access to a resource, or had it at an instant.
     pub async fn explain(
         &self,
         system_id: i32,
         principal: Uuid,
         resource: Uuid,
+        as_of: Option<&str>,
     ) -> anyhow::Result<Explanation> {
         let (system, principal, resource) = (
             system_id.to_string(),
             principal.to_string(),
             resource.to_string(),
         );
-        let query = [
+        let mut query = vec![
             ("systemId", system.as_str()),
             ("principalId", &principal),
             ("resourceId", &resource),
         ];
+        query.extend(as_of.map(|instant| ("asOf", instant)));
         self.get("access/explain", &query).await
     }
 }
@@ -220,22 +228,28 @@ pub async fn who(args: WhoArgs) -> anyhow::Result<()> {
         "systems/{}/resources/{}/access",
         resource.system_id, resource.id
     );
-    let page: Page<Holder> = questions
-        .get(&path, &[("limit", &args.limit.to_string())])
-        .await?;
+    let limit = args.limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend(args.as_of.as_deref().map(|instant| ("asOf", instant)));
+    let page: Page<Holder> = questions.get(&path, &query).await?;
     let more = if page.next.is_some() {
         ", and there are more (--limit)"
     } else {
         ""
     };
     show(&format!(
-        "{} ({})\n\n{}\n{} rows{more}\n",
+        "{} ({}){}\n\n{}\n{} rows{more}\n",
         clean(&resource.display_name, 80),
         resource.resource_type,
+        instant(args.as_of.as_deref()),
         holders(&page.items),
         number(page.items.len() as u64),
     ))?;
     Ok(())
+}
+
+fn instant(as_of: Option<&str>) -> String {
+    as_of.map_or_else(String::new, |instant| format!(", as of {instant}"))
 }
 
 fn holders(holders: &[Holder]) -> String {
@@ -290,9 +304,17 @@ pub async fn why(args: WhyArgs) -> anyhow::Result<()> {
         resource.system_id
     );
     let explanation = questions
-        .explain(principal.system_id, principal.id, resource.id)
+        .explain(
+            principal.system_id,
+            principal.id,
+            resource.id,
+            args.as_of.as_deref(),
+        )
         .await?;
-    show(&render(&explanation))?;
+    let when = args
+        .as_of
+        .map_or_else(String::new, |instant| format!("As of {instant}:\n"));
+    show(&format!("{when}{}", render(&explanation)))?;
     Ok(())
 }
 

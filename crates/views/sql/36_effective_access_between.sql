@@ -8,7 +8,6 @@ returns table (
 language plpgsql stable
 set enable_mergejoin = off
 set enable_seqscan = off
-set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 #variable_conflict use_column

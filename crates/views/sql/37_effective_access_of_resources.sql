@@ -1,7 +1,6 @@
 -- Who has the given resources in effect: always what the live tables say. Where the closure is up to date it leads from
 -- what gives the resource to those who are in that; else the walk goes back edge by edge. With p_after and p_until only of
--- principals after the one, up to the other (included); the plan is made for each question, so that these go into the
--- index.
+-- principals after the one, up to the other (included): said so that the index finds them whatever plan is kept.
 create function effective_access_of_resources(
     p_system_id integer,
     p_resource_ids uuid[],
@@ -15,7 +14,6 @@ language plpgsql stable
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_seqscan = off
-set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 #variable_conflict use_column
@@ -26,8 +24,9 @@ begin
     from own_access o
     where o.system_id = p_system_id
       and o.resource_id = any (p_resource_ids)
-      and (p_after is null or o.principal_id > p_after)
-      and (p_until is null or o.principal_id <= p_until);
+      and o.principal_id >= coalesce(p_after, '00000000-0000-0000-0000-000000000000')
+      and o.principal_id is distinct from p_after
+      and o.principal_id <= coalesce(p_until, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
     if access_closure_is_fresh(p_system_id) then
         return query
         with exits as materialized (
@@ -57,8 +56,9 @@ begin
             from own_access h
             where h.system_id = p_system_id and h.resource_id = c.from_id
               and case when c.from_is_package then h.gives_contents else h.makes_member end
-              and (p_after is null or h.principal_id > p_after)
-              and (p_until is null or h.principal_id <= p_until)
+              and h.principal_id >= coalesce(p_after, '00000000-0000-0000-0000-000000000000')
+              and h.principal_id is distinct from p_after
+              and h.principal_id <= coalesce(p_until, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             offset 0
         ) o;
     else
@@ -101,8 +101,9 @@ begin
             from own_access h
             where h.system_id = p_system_id and h.resource_id = g.node_id
               and case when g.is_package then h.gives_contents else h.makes_member end
-              and (p_after is null or h.principal_id > p_after)
-              and (p_until is null or h.principal_id <= p_until)
+              and h.principal_id >= coalesce(p_after, '00000000-0000-0000-0000-000000000000')
+              and h.principal_id is distinct from p_after
+              and h.principal_id <= coalesce(p_until, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             offset 0
         ) o
         where g.ends_direct or not x.needs_direct;

@@ -72,8 +72,14 @@ as $$
                a.sync_id,
                a.principal_type as from_kind
         from node n
-        join resource_assignments a
-          on a.system_id = p_system_id and a.principal_id = n.id and a.deleted_at is null
+        -- "offset 0": node by node by index, whatever number of nodes is expected.
+        cross join lateral (
+            select t.principal_id, t.resource_id, t.assignment_type, t.role_scope, t.principal_type,
+                   t.extended_attributes, t.start_date_time, t.expiration_date_time, t.first_seen_at, t.sync_id
+            from resource_assignments t
+            where t.system_id = p_system_id and t.principal_id = n.id and t.deleted_at is null
+            offset 0
+        ) a
         cross join lateral (
             select a.role_scope <> '/owner' and a.extended_attributes ->> 'accessId' is distinct from 'owner' as holds
         ) h
@@ -91,7 +97,13 @@ as $$
                false,
                null, c.first_seen_at, null, c.sync_id, null
         from node n
-        join resource_grants c on c.system_id = p_system_id and c.parent_resource_id = n.id
+        cross join lateral (
+            select g.parent_resource_id, g.child_resource_id, g.is_content, g.role_name, g.assignment_type, g.role_scope,
+                   g.is_eligible, g.is_ownership, g.first_seen_at, g.sync_id
+            from resource_grants g
+            where g.system_id = p_system_id and g.parent_resource_id = n.id
+            offset 0
+        ) c
         where n.distance > 0
           and (c.child_resource_id = p_resource_id or c.child_resource_id in (select m.id from node m))
     ),

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::ViewError;
+use crate::{At, ViewError};
 
 const USUAL_DEPTH: i32 = 12;
 /// Chains of groups that are longer than this exist only in tests.
@@ -94,15 +94,16 @@ pub struct Step {
     pub sync_id: Uuid,
 }
 
-/// Why a principal has access to a resource, from the live tables: right even before a refresh. No paths, and no names,
-/// for a system of another workspace.
-pub async fn explain(
-    pool: &PgPool,
+/// Why a principal has access to a resource, from the live tables, or from what they were: right even before a refresh.
+/// No paths, and no names, for a system of another workspace.
+pub async fn explain<'a>(
+    at: impl Into<At<'a>>,
     workspace_id: i32,
     system_id: i32,
     principal_id: Uuid,
     resource_id: Uuid,
 ) -> Result<Explanation, ViewError> {
+    let mut reading = at.into().begin().await?;
     let (principal_name, principal_type, resource_name, resource_type): (
         Option<String>,
         Option<String>,
@@ -113,7 +114,7 @@ pub async fn explain(
                 r.display_name, r.resource_type
          from (values ($1::integer, $2::integer, $3::uuid, $4::uuid))
                   asked (workspace_id, system_id, principal_id, resource_id)
-         left join systems s on s.system_id = asked.system_id and s.workspace_id = asked.workspace_id
+         left join public.systems s on s.system_id = asked.system_id and s.workspace_id = asked.workspace_id
          left join principals p
            on p.system_id = s.system_id and p.id = asked.principal_id and p.deleted_at is null
          left join resources g
@@ -125,12 +126,12 @@ pub async fn explain(
     .bind(system_id)
     .bind(principal_id)
     .bind(resource_id)
-    .fetch_one(pool)
+    .fetch_one(&mut *reading)
     .await?;
     let mut paths = Vec::new();
     for depth in [USUAL_DEPTH, GREATEST_DEPTH] {
         paths = find_paths(
-            pool,
+            &mut reading,
             workspace_id,
             system_id,
             principal_id,
@@ -145,8 +146,18 @@ pub async fn explain(
     let is_truncated = match paths.first() {
         Some(first) => first.is_cut || paths.len() > MOST_PATHS as usize,
         // Only a way that is longer than any that is searched for.
-        None => has_access(pool, workspace_id, system_id, principal_id, resource_id).await?,
+        None => {
+            has_access(
+                &mut reading,
+                workspace_id,
+                system_id,
+                principal_id,
+                resource_id,
+            )
+            .await?
+        }
     };
+    reading.end().await?;
     paths.truncate(MOST_PATHS as usize);
     Ok(Explanation {
         system_id,
@@ -163,7 +174,7 @@ pub async fn explain(
 
 /// The shortest paths, one more than are shown.
 async fn find_paths(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     workspace_id: i32,
     system_id: i32,
     principal_id: Uuid,
@@ -173,7 +184,7 @@ async fn find_paths(
     Ok(sqlx::query_as(
         "select x.path_number, x.length, x.assignment_type, x.access_state, x.role_scope, x.steps,
                 x.is_cut
-         from systems s
+         from public.systems s
          cross join lateral explain_access(s.system_id, $3, $4, $5, $6) x
          where s.workspace_id = $1 and s.system_id = $2
          order by x.path_number",
@@ -184,13 +195,13 @@ async fn find_paths(
     .bind(resource_id)
     .bind(depth)
     .bind(MOST_PATHS + 1)
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await?)
 }
 
 /// Does the principal have the resource in effect?
 async fn has_access(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     workspace_id: i32,
     system_id: i32,
     principal_id: Uuid,
@@ -198,7 +209,7 @@ async fn has_access(
 ) -> Result<bool, ViewError> {
     Ok(sqlx::query_scalar(
         "select exists (
-             select from systems s
+             select from public.systems s
              cross join lateral effective_access_of_principals(s.system_id, array[$3::uuid]) e
              where s.workspace_id = $1 and s.system_id = $2 and e.resource_id = $4
          )",
@@ -207,6 +218,6 @@ async fn has_access(
     .bind(system_id)
     .bind(principal_id)
     .bind(resource_id)
-    .fetch_one(pool)
+    .fetch_one(conn)
     .await?)
 }

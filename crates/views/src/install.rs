@@ -9,6 +9,7 @@ use crate::{
     ViewError,
     catalog::{DEFINITIONS, Definition, Kind},
     error::sql_state,
+    past::{self, OfPast},
 };
 
 const ATTEMPTS: u32 = 20;
@@ -54,7 +55,11 @@ async fn try_install(conn: &mut PgConnection) -> Result<(), ViewError> {
     .await?;
     let installed = installed_definitions(&mut transaction).await?;
     let ordered = in_dependency_order(DEFINITIONS);
-    let wanted: Vec<Installed> = ordered.iter().copied().map(Installed::of).collect();
+    let of_past = past::definitions(&mut transaction, &ordered).await?;
+    let present = ordered.iter().copied().map(Installed::of);
+    let wanted: Vec<Installed> = present
+        .chain(of_past.iter().map(Installed::of_past))
+        .collect();
     if installed == wanted {
         transaction.commit().await?;
         return Ok(());
@@ -65,26 +70,59 @@ async fn try_install(conn: &mut PgConnection) -> Result<(), ViewError> {
     sqlx::query("delete from view_definitions")
         .execute(&mut *transaction)
         .await?;
-    for (position, (definition, row)) in ordered.iter().zip(&wanted).enumerate() {
+    for definition in &ordered {
         sqlx::raw_sql(definition.sql)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query(
-            "insert into view_definitions (position, name, kind, definition_hash) values ($1, $2, $3, $4)",
-        )
-        .bind(position as i32)
-        .bind(definition.name)
-        .bind(definition.kind.keyword())
-        .bind(&row.hash)
-        .execute(&mut *transaction)
-        .await?;
     }
+    create_past(&mut transaction, &of_past).await?;
+    note_installed(&mut transaction, &wanted).await?;
     // What was computed by other definitions has to be computed again.
-    sqlx::query("update view_refreshes set seen = null where seen is not null")
+    sqlx::query("update public.view_refreshes set seen = null where seen is not null")
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    tracing::info!(count = ordered.len(), "views installed");
+    tracing::info!(count = wanted.len(), "views installed");
+    Ok(())
+}
+
+/// Until the end of the transaction, names without schema are those of the past.
+async fn create_past(conn: &mut PgConnection, of_past: &[OfPast]) -> Result<(), ViewError> {
+    // "if not exists" would ask for the right to create schemas even where it is there.
+    let is_there: bool = sqlx::query_scalar("select to_regnamespace($1) is not null")
+        .bind(past::SCHEMA)
+        .fetch_one(&mut *conn)
+        .await?;
+    if !is_there {
+        sqlx::raw_sql("create schema past")
+            .execute(&mut *conn)
+            .await?;
+    }
+    sqlx::raw_sql("set local search_path = past, public")
+        .execute(&mut *conn)
+        .await?;
+    for definition in of_past {
+        // Safe: a text of ours, or made by ours from the names of columns, quoted.
+        sqlx::raw_sql(AssertSqlSafe(definition.sql.as_str()))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn note_installed(conn: &mut PgConnection, installed: &[Installed]) -> Result<(), ViewError> {
+    let positions: Vec<i32> = (0..installed.len() as i32).collect();
+    let column = |of: fn(&Installed) -> &str| -> Vec<&str> { installed.iter().map(of).collect() };
+    sqlx::query(
+        "insert into public.view_definitions (position, name, kind, definition_hash)
+         select * from unnest($1::integer[], $2::text[], $3::text[], $4::text[])",
+    )
+    .bind(positions)
+    .bind(column(|row| &row.name))
+    .bind(column(|row| row.kind.keyword()))
+    .bind(column(|row| &row.hash))
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -107,7 +145,7 @@ fn in_dependency_order(definitions: &[Definition]) -> Vec<&Definition> {
     }
 }
 
-/// A row of `view_definitions`.
+/// A row of `view_definitions`. The name of what is in the past begins with `past.`.
 #[derive(Debug, PartialEq, Eq)]
 struct Installed {
     name: String,
@@ -120,9 +158,21 @@ impl Installed {
         Self {
             name: definition.name.to_owned(),
             kind: definition.kind,
-            hash: format!("{:x}", HexBytes(&Sha256::digest(definition.sql))),
+            hash: hash(definition.sql),
         }
     }
+
+    fn of_past(definition: &OfPast) -> Self {
+        Self {
+            name: format!("{}.{}", past::SCHEMA, definition.name),
+            kind: definition.kind,
+            hash: hash(&definition.sql),
+        }
+    }
+}
+
+fn hash(sql: &str) -> String {
+    format!("{:x}", HexBytes(&Sha256::digest(sql)))
 }
 
 /// Bytes that print as hexadecimal.
@@ -160,7 +210,7 @@ async fn drop_object(conn: &mut PgConnection, kind: Kind, name: &str) -> Result<
     let statement = format!(
         "drop {} if exists \"{}\"",
         kind.keyword(),
-        name.replace('"', "\"\"")
+        name.replace('"', "\"\"").replace('.', "\".\"")
     );
     match sqlx::raw_sql(AssertSqlSafe(statement)).execute(conn).await {
         Err(error) if sql_state(&error).as_deref() == Some("2BP01") => {

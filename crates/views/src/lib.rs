@@ -31,6 +31,7 @@ mod find;
 mod install;
 mod matrix;
 mod page;
+mod past;
 mod privileged;
 mod refresh;
 mod totals;
@@ -43,6 +44,7 @@ pub use matrix::{MatrixCell, MatrixWay, permission_matrix, permission_matrix_wit
 pub use page::{
     Access, Cursor, Holder, Holding, MAX_PAGE, Page, principal_holdings, resource_holders,
 };
+pub use past::{At, settings_as_of};
 pub use privileged::{HeldRole, PrivilegedPrincipal, privileged_principals};
 pub use refresh::{RefreshOutcome, SkipReason, ViewRefresh, ViewStatus, refresh, refresh_status};
 pub use totals::{Totals, totals};

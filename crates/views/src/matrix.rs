@@ -3,10 +3,10 @@
 use futures_util::TryStreamExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::ViewError;
+use crate::{At, ViewError};
 
 /// A cell of the matrix that is not empty. A cell can be several things at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
@@ -64,30 +64,33 @@ pub struct MatrixWay {
 const CELLS: &str =
     "select m.resource_id, m.principal_id, m.is_direct, m.is_indirect, m.is_owner, m.is_eligible,
             m.is_governed, m.via
-     from systems s
+     from public.systems s
      cross join lateral permission_matrix(s.system_id, $3, $4) m
      where s.workspace_id = $1 and s.system_id = $2
      order by m.resource_id, m.principal_id";
 
 /// The cells of a page that are not empty, by resource and principal. A page is what both axes show: each is paged by
 /// key on its own, and this asks for the rectangle. Empty for a system of another workspace.
-pub async fn permission_matrix(
-    pool: &PgPool,
+pub async fn permission_matrix<'a>(
+    at: impl Into<At<'a>>,
     workspace_id: i32,
     system_id: i32,
     resource_ids: &[Uuid],
     principal_ids: &[Uuid],
 ) -> Result<Vec<MatrixCell>, ViewError> {
-    Ok(sqlx::query_as(CELLS)
+    let mut reading = at.into().begin().await?;
+    let cells = sqlx::query_as(CELLS)
         .bind(workspace_id)
         .bind(system_id)
         .bind(resource_ids)
         .bind(principal_ids)
-        .fetch_all(pool)
-        .await?)
+        .fetch_all(&mut *reading)
+        .await?;
+    reading.end().await?;
+    Ok(cells)
 }
 
-/// The same within the caller's transaction; none where the cells are larger than `max_bytes`, about.
+/// The same within the caller's transaction, at the instant that it is turned to; none where the cells are larger than `max_bytes`, about.
 pub async fn permission_matrix_within(
     connection: &mut PgConnection,
     workspace_id: i32,

@@ -5,10 +5,10 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgPool};
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::ViewError;
+use crate::{At, ViewError};
 
 /// Most rows that one page has, whatever was asked for.
 pub const MAX_PAGE: u32 = 1000;
@@ -180,14 +180,15 @@ pub struct Holding {
 }
 
 /// Who has access to a resource, in the order of the principals' ids. Empty for a system of another workspace.
-pub async fn resource_holders(
-    pool: &PgPool,
+pub async fn resource_holders<'a>(
+    at: impl Into<At<'a>>,
     workspace_id: i32,
     system_id: i32,
     resource_id: Uuid,
     after: Option<&Cursor>,
     limit: u32,
 ) -> Result<Page<Holder>, ViewError> {
+    let mut reading = at.into().begin().await?;
     let limit = limit.clamp(1, MAX_PAGE);
     let after = after.unwrap_or(const { &Cursor::START });
     let rows: Vec<Holder> = sqlx::query_as(include_str!("resource_holders.sql"))
@@ -200,20 +201,22 @@ pub async fn resource_holders(
         .bind(after.via_id)
         .bind(&after.via_kind)
         .bind(i64::from(limit) + 1)
-        .fetch_all(pool)
+        .fetch_all(&mut *reading)
         .await?;
+    reading.end().await?;
     Ok(page(rows, limit, |row| (row.principal_id, &row.access)))
 }
 
 /// What a principal has access to, in the order of the resources' ids. Empty for a system of another workspace.
-pub async fn principal_holdings(
-    pool: &PgPool,
+pub async fn principal_holdings<'a>(
+    at: impl Into<At<'a>>,
     workspace_id: i32,
     system_id: i32,
     principal_id: Uuid,
     after: Option<&Cursor>,
     limit: u32,
 ) -> Result<Page<Holding>, ViewError> {
+    let mut reading = at.into().begin().await?;
     let limit = limit.clamp(1, MAX_PAGE);
     let after = after.unwrap_or(const { &Cursor::START });
     let rows: Vec<Holding> = sqlx::query_as(include_str!("principal_holdings.sql"))
@@ -226,8 +229,9 @@ pub async fn principal_holdings(
         .bind(after.via_id)
         .bind(&after.via_kind)
         .bind(i64::from(limit) + 1)
-        .fetch_all(pool)
+        .fetch_all(&mut *reading)
         .await?;
+    reading.end().await?;
     Ok(page(rows, limit, |row| (row.resource_id, &row.access)))
 }
 

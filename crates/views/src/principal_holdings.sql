@@ -1,8 +1,8 @@
 -- What a principal has access to: a page after the given key. The keys are cut first, so that names are looked up for
--- one page only.
+-- one page only. Whose a system is, is a matter of now, whatever the instant.
 with page as (
     select s.system_id, e.resource_id, e.principal_id, e.assignment_type, e.role_scope, e.via_kind, e.via_id
-    from systems s
+    from public.systems s
     cross join lateral effective_access_of_principals(s.system_id, array[$3::uuid]) e
     where s.workspace_id = $1 and s.system_id = $2
       and (e.resource_id, e.assignment_type collate "C", e.role_scope collate "C", e.via_id, e.via_kind collate "C")

@@ -2,10 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgPool};
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::ViewError;
+use crate::{At, ViewError};
 
 /// A principal with directory roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, FromRow)]
@@ -61,22 +61,25 @@ pub struct HeldRole {
 }
 
 /// The principals of a workspace with the weightiest directory roles: by score, name and id.
-pub async fn privileged_principals(
-    pool: &PgPool,
+pub async fn privileged_principals<'a>(
+    at: impl Into<At<'a>>,
     workspace_id: i32,
     limit: u32,
 ) -> Result<Vec<PrivilegedPrincipal>, ViewError> {
-    Ok(sqlx::query_as(
+    let mut reading = at.into().begin().await?;
+    let found = sqlx::query_as(
         "select p.system_id, p.principal_id, p.principal_name, p.principal_type, p.user_principal_name,
                 p.account_enabled, p.score, p.highest_tier, p.active_roles, p.eligible_roles, p.roles
          from privileged_principals p
-         join systems s on s.system_id = p.system_id
+         join public.systems s on s.system_id = p.system_id
          where s.workspace_id = $1
          order by p.score desc, p.principal_name collate \"C\", p.system_id, p.principal_id
          limit $2",
     )
     .bind(workspace_id)
     .bind(i64::from(limit))
-    .fetch_all(pool)
-    .await?)
+    .fetch_all(&mut *reading)
+    .await?;
+    reading.end().await?;
+    Ok(found)
 }

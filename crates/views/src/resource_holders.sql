@@ -1,8 +1,8 @@
 -- Who has access to a resource: a page after the given key. The keys are cut first, so that names are looked up for one
--- page only. Of the principal that the key is of, rows may be before and behind it: those come on top of the page.
+-- page only. Whose a system is, is a matter of now, whatever the instant. Of the principal that the key is of, rows may be before and behind it: those come on top of the page.
 with page as (
     select s.system_id, e.resource_id, e.principal_id, e.assignment_type, e.role_scope, e.via_kind, e.via_id
-    from systems s
+    from public.systems s
     cross join lateral (
         select b.*
         from effective_access_between(s.system_id, array[$4::uuid], array[$3::uuid]) b

@@ -97,7 +97,12 @@ async fn print_path(
     role: &HeldRole,
 ) -> anyhow::Result<()> {
     let explanation = questions
-        .explain(principal.system_id, principal.principal_id, role.role_id)
+        .explain(
+            principal.system_id,
+            principal.principal_id,
+            role.role_id,
+            None,
+        )
         .await?;
     let fits = |path: &&views::AccessPath| {
         path.access_state == role.access_state && path.role_scope == role.role_scope

@@ -219,6 +219,19 @@ async fn the_demo_shows_what_it_found_and_the_register_lives_on_with_it() {
         why.contains(&format!("{name} has access to {role}")),
         "{why}"
     );
+    let before = ["--as-of", "2000-01-01T00:00:00Z"];
+    let nobody = run(&mut up.ask(&key, &["who", &role, before[0], before[1]]), 0).await;
+    assert!(
+        nobody.contains("0 rows") && !nobody.contains(&name),
+        "{nobody}"
+    );
+    let no_way = run(
+        &mut up.ask(&key, &["why", &name, &role, before[0], before[1]]),
+        0,
+    )
+    .await;
+    assert!(!no_way.contains("└─"), "{no_way}");
+    run(&mut up.ask(&key, &["who", &role, "--as-of", "soon"]), 1).await;
     // Keys can be made and revoked while the register is up, and a revoked one no longer opens anything.
     let other = with_folder(
         folder,

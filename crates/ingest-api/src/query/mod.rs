@@ -38,7 +38,7 @@ pub use page::{Direction, Page, Scope};
 pub use run::{
     Limits, PageRows, RunError, count_exactly, estimate, read_only, read_page, read_page_within,
 };
-pub use source::{Field, Kind, Source};
+pub use source::{Field, Kind, Past, Source};
 pub use views::{functions, views};
 
 /// Most characters of a filter.

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Cursor, Filter, Format, Kind, Names, Order, QueryError, Selected,
+    Cursor, Filter, Format, Kind, Names, Order, Past, QueryError, Selected,
     bind::{Bind, Binds},
     compile,
 };
@@ -64,7 +64,9 @@ pub fn from_and_conditions(
 ) -> Result<(String, String), QueryError> {
     let source = names.source;
     let from = match (scope.as_of, &source.as_of) {
-        (Some(at), Some(function)) => format!("{function}({}) t", binds.push(Bind::Time(at))),
+        (Some(at), Past::Function(function)) => {
+            format!("{function}({}) t", binds.push(Bind::Time(at)))
+        }
         _ => format!("{} t", names.relation()),
     };
     let mut conditions = String::new();

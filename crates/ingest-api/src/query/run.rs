@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
 use sqlx::{
     AssertSqlSafe, PgConnection, PgPool, Postgres, Row as _, Transaction, postgres::PgRow,
@@ -9,7 +10,7 @@ use sqlx::{
 };
 
 use super::{
-    Cursor, Filter, Kind, Names, Order, QueryError, Scope, Writer,
+    Cursor, Filter, Kind, Names, Order, Past, QueryError, Scope, Writer,
     bind::{Bind, Binds},
     page::{Direction, Page, from_and_conditions},
 };
@@ -70,7 +71,8 @@ pub async fn read_page(
     end: &[u8],
     limits: Limits,
 ) -> Result<PageRows, RunError> {
-    let mut transaction = read_only(pool, limits.patience).await?;
+    let mut transaction =
+        read_only(pool, limits.patience, views_as_of(page.names, page.scope)).await?;
     let rows = read_page_within(&mut transaction, page, writer, end, limits.max_bytes).await?;
     if rows.has_more {
         // What is left of the answer is thrown away with the transaction.
@@ -124,20 +126,30 @@ pub async fn read_page_within(
     Ok(rows)
 }
 
-/// A transaction that writes nothing, whatever a statement says, and ends statements that take too long.
+/// A transaction that writes nothing, whatever a statement says, and ends statements that take too long. Views that are
+/// named in it without schema are those of the instant.
 pub async fn read_only(
     pool: &PgPool,
     patience: Duration,
+    views_as_of: Option<DateTime<Utc>>,
 ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    let settings = format!(
+    let mut settings = format!(
         "set transaction read only; set local statement_timeout = {}",
         patience.as_millis()
     );
+    if let Some(at) = views_as_of {
+        settings = format!("{settings}; {}", views::settings_as_of(at));
+    }
     sqlx::raw_sql(AssertSqlSafe(settings))
         .execute(&mut *transaction)
         .await?;
     Ok(transaction)
+}
+
+/// The instant, where views are asked about one.
+fn views_as_of(names: &Names, scope: &Scope) -> Option<DateTime<Utc>> {
+    scope.as_of.filter(|_| names.source.as_of == Past::Views)
 }
 
 /// The place of a row: what stands behind the selected columns.
@@ -203,7 +215,7 @@ pub async fn count_exactly(
     patience: Duration,
 ) -> Result<Option<i64>, RunError> {
     let (sql, binds) = counted(names, scope, filter, "select count(*)")?;
-    let mut transaction = read_only(pool, patience).await?;
+    let mut transaction = read_only(pool, patience, views_as_of(names, scope)).await?;
     let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
     match binds.give(query).fetch_one(&mut *transaction).await {
         Ok(row) => {
@@ -231,7 +243,7 @@ pub async fn estimate(
     filter: Option<&Filter>,
 ) -> Result<i64, RunError> {
     let (sql, binds) = counted(names, scope, filter, "explain (format json) select 1")?;
-    let mut transaction = read_only(pool, ESTIMATE_PATIENCE).await?;
+    let mut transaction = read_only(pool, ESTIMATE_PATIENCE, views_as_of(names, scope)).await?;
     let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
     let row = binds.give(query).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;

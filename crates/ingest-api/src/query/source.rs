@@ -104,6 +104,17 @@ impl Field {
     }
 }
 
+/// How something is read as of an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Past {
+    /// Only the present is known.
+    Unknown,
+    /// By a function of the instant that stands behind `from`; its name.
+    Function(String),
+    /// By its own name in a transaction that is turned to the instant: what the crate `views` installs.
+    Views,
+}
+
 /// A table, view or function with typed columns, one of them `system_id`.
 #[derive(Debug)]
 pub struct Source {
@@ -114,8 +125,8 @@ pub struct Source {
     /// What stands behind `from`. Of a function: its call with the names of its arguments in braces, which
     /// [`Called`](super::Called) replaces.
     pub relation: &'static str,
-    /// What stands behind `from` as of an instant, up to the instant; none where only the present is known.
-    pub as_of: Option<String>,
+    /// How it is read as of an instant.
+    pub as_of: Past,
     /// Its columns, in the order in which they are shown.
     pub fields: Vec<Field>,
     /// The SQL names of the columns that, with `system_id`, tell rows apart; none of them is ever null.
@@ -157,7 +168,11 @@ fn table(spec: &EntitySpec) -> Source {
         name: spec.entity.wire_name(),
         about: crate::ingest::about(spec.entity),
         relation: spec.table,
-        as_of: spec.keeps_history.then(|| format!("{}_as_of", spec.table)),
+        as_of: if spec.keeps_history {
+            Past::Function(format!("{}_as_of", spec.table))
+        } else {
+            Past::Unknown
+        },
         fields,
         key: spec
             .key

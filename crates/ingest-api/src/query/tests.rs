@@ -351,7 +351,7 @@ fn a_promoted_attribute_is_read_from_its_column_where_the_types_fit_and_from_the
 }
 
 #[test]
-fn rows_as_of_an_instant_come_from_the_tables_function_and_views_from_themselves() {
+fn rows_as_of_an_instant_come_from_the_tables_function_and_views_are_named_as_ever() {
     let names = names(Entity::Principals);
     let past = sql(&names, None, None, true);
     assert!(
@@ -360,6 +360,8 @@ fn rows_as_of_an_instant_come_from_the_tables_function_and_views_from_themselves
     );
     assert!(sql(&names, None, None, false).contains("t.deleted_at is null"));
     let view = Names::new(&views()[0], Vec::new());
-    assert!(sql(&view, Some("-kind"), None, false).contains("from orphan_references) t"));
+    for as_of in [false, true] {
+        assert!(sql(&view, Some("-kind"), None, as_of).contains("from orphan_references) t"));
+    }
     assert!(Order::parse(Some("ext.a"), &view).is_err());
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use super::{
     Field, Kind,
     Kind::{Bool, Int, Text, Time, Uuid},
-    Source,
+    Past, Source,
 };
 
 /// The views over whole systems, each at `/api/register/{name}`.
@@ -113,7 +113,7 @@ fn view(
         name,
         about,
         relation,
-        as_of: None,
+        as_of: Past::Views,
         fields: std::iter::once(SYSTEM).chain(fields.concat()).collect(),
         key: key.to_vec(),
         entity: None,
@@ -299,14 +299,22 @@ fn privileged_principals() -> Source {
     )
 }
 
+/// What has no history is known of the present only.
+fn of_the_present(source: Source) -> Source {
+    Source {
+        as_of: Past::Unknown,
+        ..source
+    }
+}
+
 fn principal_sign_ins() -> Source {
-    view(
+    of_the_present(view(
         "principal-sign-ins",
         "when principals were last active",
         "principal_sign_ins",
         &[&[PRINCIPAL, is("lastActivityAt", "last_activity_at", Time)]],
         &[("principal_id", Uuid)],
-    )
+    ))
 }
 
 fn group_nesting() -> Source {
@@ -328,7 +336,7 @@ fn group_nesting() -> Source {
 }
 
 fn stale_principals() -> Source {
-    view(
+    of_the_present(view(
         "stale-principals",
         "principals that hold access and are disabled or inactive",
         "(select {system} as system_id, f.* from stale_principals({system}, {days}) f)",
@@ -343,7 +351,7 @@ fn stale_principals() -> Source {
             is("assignments", "assignments", Int),
         ]],
         &[("principal_id", Uuid)],
-    )
+    ))
 }
 
 fn access_without_package() -> Source {

@@ -85,7 +85,7 @@ pub fn resource_holders() -> Operation {
         "listResourceHolders",
         "Who has access to a resource, in effect",
     )
-    .says("Through nested groups and access packages too, each way with what it goes through. From the live tables: a refresh is not needed. Empty for a resource that is not known.")
+    .says("Through nested groups and access packages too, each way with what it goes through. From the live tables: a refresh is not needed. With asOf, as it was at that instant. Empty for a resource that is not known.")
     .path::<SystemId>("systemId", "The system.")
     .path::<Uuid>("resourceId", "The resource.")
     .query::<PageQuery>()
@@ -97,7 +97,7 @@ pub fn principal_holdings() -> Operation {
         "listPrincipalHoldings",
         "What a principal has access to, in effect",
     )
-    .says("Through nested groups and access packages too, each way with what it goes through. From the live tables: a refresh is not needed. Empty for a principal that is not known.")
+    .says("Through nested groups and access packages too, each way with what it goes through. From the live tables: a refresh is not needed. With asOf, as it was at that instant. Empty for a principal that is not known.")
     .path::<SystemId>("systemId", "The system.")
     .path::<Uuid>("principalId", "The principal.")
     .query::<PageQuery>()
@@ -109,7 +109,7 @@ pub fn explain() -> Operation {
         "explainAccess",
         "Why a principal has access to a resource: every path",
     )
-    .says("From the live tables: a refresh is not needed.")
+    .says("From the live tables: a refresh is not needed. With asOf, the ways that there were at that instant.")
     .query::<ExplainQuery>()
     .answers::<Explanation>(
         200,
@@ -123,6 +123,7 @@ pub fn privileged() -> Operation {
         "listPrivileged",
         "The principals with the weightiest directory roles",
     )
+    .says("With asOf, as it was at that instant.")
     .query::<Limit>()
     .answers::<Items<PrivilegedPrincipal>>(200, "By score.")
 }

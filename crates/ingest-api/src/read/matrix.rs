@@ -13,6 +13,7 @@ use uuid::Uuid;
 use views::MatrixCell;
 
 use super::{
+    as_of::AsOf,
     matrix_docs, readable,
     register::{Asked, Wanted, place_after},
     visible,
@@ -74,6 +75,8 @@ pub struct MatrixQuery {
     /// At most so many principals; 50 when absent.
     #[schemars(range(min = 1, max = 100))]
     principals: Option<u32>,
+    /// The matrix as it was at an instant, such as `2026-01-31T08:00:00Z`; as it is now when absent.
+    as_of: Option<String>,
 }
 
 /// A part of the matrix.
@@ -130,6 +133,7 @@ struct Axis<'a> {
     sort: (&'static str, Option<&'a str>),
     after: (&'static str, Option<&'a str>),
     size: (&'static str, Option<u32>),
+    as_of: Option<&'a str>,
 }
 
 impl<'a> Axis<'a> {
@@ -141,6 +145,7 @@ impl<'a> Axis<'a> {
             sort: ("resourceSort", query.resource_sort.as_deref()),
             after: ("resourcesAfter", query.resources_after.as_deref()),
             size: ("resources", query.resources),
+            as_of: query.as_of.as_deref(),
         }
     }
 
@@ -152,6 +157,7 @@ impl<'a> Axis<'a> {
             sort: ("principalSort", query.principal_sort.as_deref()),
             after: ("principalsAfter", query.principals_after.as_deref()),
             size: ("principals", query.principals),
+            as_of: query.as_of.as_deref(),
         }
     }
 
@@ -167,7 +173,7 @@ impl<'a> Axis<'a> {
             sort: self.sort.1,
             fields: Some(self.fields),
             includes_removed: false,
-            as_of: None,
+            as_of: self.as_of,
             is_long: false,
         };
         let source =
@@ -260,7 +266,8 @@ async fn matrix(
     let principals = Axis::of_principals(&query);
     let principals = principals.understand(&state, &caller, system_id).await?;
 
-    let mut snapshot = one_snapshot(&state).await?;
+    let as_of = AsOf::of_query(&state.pool, query.as_of.as_deref()).await?;
+    let mut snapshot = one_snapshot(&state, as_of).await?;
     let (resources, next_resources) = resources.read::<MatrixResource>(&mut snapshot).await?;
     let (principals, next_principals) = principals.read::<MatrixPrincipal>(&mut snapshot).await?;
     let cells = views::permission_matrix_within(
@@ -276,6 +283,7 @@ async fn matrix(
     )
     .await?;
     snapshot.rollback().await?;
+    as_of.still_known(&state.pool).await?;
     let cells = cells.ok_or_else(|| {
         let detail = "so many ways lead to the cells of this page that they are larger than 16 MiB; ask for fewer \
                       resources or principals";
@@ -290,9 +298,12 @@ async fn matrix(
     }))
 }
 
-/// A transaction whose statements all see the same rows.
-async fn one_snapshot(state: &AppState) -> Result<Transaction<'static, Postgres>, ApiError> {
-    let mut transaction = read_only(&state.pool, PATIENCE).await?;
+/// A transaction whose statements all see the same rows, of the instant.
+async fn one_snapshot(
+    state: &AppState,
+    as_of: AsOf,
+) -> Result<Transaction<'static, Postgres>, ApiError> {
+    let mut transaction = read_only(&state.pool, PATIENCE, as_of.instant()).await?;
     sqlx::raw_sql("set transaction isolation level repeatable read")
         .execute(&mut *transaction)
         .await?;

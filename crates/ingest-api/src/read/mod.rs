@@ -2,6 +2,7 @@
 //!
 //! Every answer is limited to the caller's workspace and to the systems that its key may touch.
 
+mod as_of;
 mod called;
 mod called_docs;
 mod docs;
@@ -18,6 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use views::{Cursor, ViewError};
+
+pub use as_of::AsOf;
 
 use crate::{
     app::AppState,
@@ -147,12 +150,15 @@ async fn find_resources(
 
 /// Which page.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PageQuery {
     /// `next` of the page before.
     after: Option<String>,
     /// At most so many; 100 when absent, never more than 1,000.
     limit: Option<u32>,
+    /// As it was at this instant; now when absent.
+    #[schemars(extend("format" = "date-time"))]
+    as_of: Option<String>,
 }
 
 impl PageQuery {
@@ -172,8 +178,9 @@ async fn resource_holders(
     visible(&state, &caller, system_id).await?;
     let page = query.read()?;
     let (after, limit) = (page.cursor()?, page.limit.unwrap_or(USUAL_PAGE));
+    let as_of = AsOf::of_query(&state.pool, page.as_of.as_deref()).await?;
     let holders = views::resource_holders(
-        &state.pool,
+        as_of.register(&state.pool),
         caller.workspace_id,
         system_id,
         resource_id,
@@ -181,6 +188,7 @@ async fn resource_holders(
         limit,
     )
     .await?;
+    as_of.still_known(&state.pool).await?;
     Ok(Json(holders))
 }
 
@@ -194,8 +202,9 @@ async fn principal_holdings(
     visible(&state, &caller, system_id).await?;
     let page = query.read()?;
     let (after, limit) = (page.cursor()?, page.limit.unwrap_or(USUAL_PAGE));
+    let as_of = AsOf::of_query(&state.pool, page.as_of.as_deref()).await?;
     let holdings = views::principal_holdings(
-        &state.pool,
+        as_of.register(&state.pool),
         caller.workspace_id,
         system_id,
         principal_id,
@@ -203,6 +212,7 @@ async fn principal_holdings(
         limit,
     )
     .await?;
+    as_of.still_known(&state.pool).await?;
     Ok(Json(holdings))
 }
 
@@ -216,6 +226,9 @@ struct ExplainQuery {
     principal_id: Uuid,
     /// The resource.
     resource_id: Uuid,
+    /// As it was at this instant; now when absent.
+    #[schemars(extend("format" = "date-time"))]
+    as_of: Option<String>,
 }
 
 async fn explain(
@@ -226,23 +239,28 @@ async fn explain(
     readable(&caller)?;
     let query = query.read()?;
     visible(&state, &caller, query.system_id).await?;
+    let as_of = AsOf::of_query(&state.pool, query.as_of.as_deref()).await?;
     let explanation = views::explain(
-        &state.pool,
+        as_of.register(&state.pool),
         caller.workspace_id,
         query.system_id,
         query.principal_id,
         query.resource_id,
     )
     .await?;
+    as_of.still_known(&state.pool).await?;
     Ok(Json(explanation))
 }
 
 /// How many.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Limit {
     /// At most so many; 100 when absent, never more than 1,000.
     limit: Option<u32>,
+    /// As it was at this instant; now when absent.
+    #[schemars(extend("format" = "date-time"))]
+    as_of: Option<String>,
 }
 
 async fn privileged(
@@ -252,14 +270,13 @@ async fn privileged(
 ) -> Result<Json<Items<views::PrivilegedPrincipal>>, ApiError> {
     readable(&caller)?;
     whole_workspace(&caller)?;
-    let limit = query
-        .read()?
-        .limit
-        .unwrap_or(USUAL_PAGE)
-        .min(views::MAX_PAGE);
-    Ok(Json(Items {
-        items: views::privileged_principals(&state.pool, caller.workspace_id, limit).await?,
-    }))
+    let query = query.read()?;
+    let limit = query.limit.unwrap_or(USUAL_PAGE).min(views::MAX_PAGE);
+    let as_of = AsOf::of_query(&state.pool, query.as_of.as_deref()).await?;
+    let register = as_of.register(&state.pool);
+    let items = views::privileged_principals(register, caller.workspace_id, limit).await?;
+    as_of.still_known(&state.pool).await?;
+    Ok(Json(Items { items }))
 }
 
 impl From<ViewError> for ApiError {

@@ -23,7 +23,7 @@ use crate::{
     openapi::Routes,
     params::{InQuery, MAX_PAGE, USUAL_PAGE},
     query::{
-        Called, Cursor, Direction, Filter, Format, Limits, Names, Order, Page, PageRows,
+        Called, Cursor, Direction, Filter, Format, Limits, Names, Order, Page, PageRows, Past,
         QueryError, RunError, Scope, Selected, Source, Writer, count_exactly, estimate, read_page,
         views, write_string,
     },
@@ -237,7 +237,7 @@ impl Asked {
             .transpose()
             .map_err(bad("filter"))?;
         let moment = match wanted.as_of {
-            Some(_) if source.as_of.is_none() => {
+            Some(_) if source.as_of == Past::Unknown => {
                 let detail = format!("of {} only the present is known", source.name);
                 return Err(ApiError::bad_field("asOf", detail));
             }

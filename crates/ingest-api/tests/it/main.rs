@@ -5,6 +5,7 @@ mod client;
 mod size;
 mod slow_line;
 
+mod access_as_of;
 mod access_control;
 mod all_new;
 mod attributes;

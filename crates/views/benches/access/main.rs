@@ -1,5 +1,5 @@
 //! How long the views take on a large tenant: the refresh after a load and after a change, and the questions about one
-//! principal, one resource and a page of the matrix. `make bench-views`; docs/performance.md has the figures.
+//! principal, one resource and a page of the matrix, now and as of some days ago. `make bench-views`; docs/performance.md has the figures.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ use embedded_postgres::{Server, Settings};
 use secrecy::ExposeSecret;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
+use views::At;
 
 const PEOPLE: i64 = 100_000;
 const GROUPS: i64 = 25_000;
@@ -48,6 +49,7 @@ async fn main() {
     refreshes(&pool, people, groups, assignments).await;
     questions(&pool, people, groups).await;
     whole(&pool).await;
+    past(&pool, people, groups).await;
     pool.close().await;
     server.stop().await.unwrap();
 }
@@ -188,17 +190,64 @@ async fn questions(pool: &PgPool, people: i64, groups: i64) {
     );
 }
 
-async fn holdings(pool: &PgPool, id: Uuid) -> Duration {
+/// The same questions about five days ago, with two years of months to look through.
+async fn past(pool: &PgPool, people: i64, groups: i64) {
+    run(pool, include_str!("days.sql")).await;
+    run(
+        pool,
+        "call make_history_partitions(now() - interval '24 months', 24)",
+    )
+    .await;
+    run(pool, "vacuum analyze").await;
+    let ended: i64 = sqlx::query_scalar("select count(*) from history_resource_assignments")
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    println!("ten days later: {ended} versions of assignments ended");
+    let at = At::new(pool, Some(chrono::Utc::now() - chrono::TimeDelta::days(5)));
+    let mut took = Vec::new();
+    for n in 0..QUESTIONS {
+        let id = named(pool, "p", 1 + n * 7919 % people).await;
+        took.push(holdings(at, id).await);
+    }
+    print("effective access of a principal as of then", &mut took);
+    for (what, kind, count) in [("group", "g", groups), ("role or package", "r", 2000)] {
+        for n in 0..QUESTIONS {
+            let id = named(pool, kind, 1 + n * 7919 % count).await;
+            took.push(holders(at, id).await);
+        }
+        print(
+            &format!("effective access of a {what} as of then"),
+            &mut took,
+        );
+    }
+    for n in 0..QUESTIONS {
+        let person = named(pool, "p", 1 + n * 7919 % people).await;
+        let thing = named(pool, "r", 1 + n * 7 % 2000).await;
+        let began = Instant::now();
+        views::explain(at, 1, 1, person, thing).await.unwrap();
+        took.push(began.elapsed());
+    }
+    print("an explanation as of then", &mut took);
+    for _ in 0..5 {
+        let began = Instant::now();
+        views::privileged_principals(at, 1, 100).await.unwrap();
+        took.push(began.elapsed());
+    }
+    print("the most privileged as of then", &mut took);
+}
+
+async fn holdings<'a>(at: impl Into<At<'a>>, id: Uuid) -> Duration {
     let began = Instant::now();
-    views::principal_holdings(pool, 1, 1, id, None, 1000)
+    views::principal_holdings(at, 1, 1, id, None, 1000)
         .await
         .unwrap();
     began.elapsed()
 }
 
-async fn holders(pool: &PgPool, id: Uuid) -> Duration {
+async fn holders<'a>(at: impl Into<At<'a>>, id: Uuid) -> Duration {
     let began = Instant::now();
-    views::resource_holders(pool, 1, 1, id, None, 1000)
+    views::resource_holders(at, 1, 1, id, None, 1000)
         .await
         .unwrap();
     began.elapsed()

@@ -27,7 +27,12 @@ async fn install(register: &Register) -> Result<(), ViewError> {
 async fn installing_again_touches_nothing() {
     let register = Register::start().await;
     let before = objects(&register).await;
-    assert!(!before.is_empty());
+    let of_past = before
+        .keys()
+        .filter(|name| name.starts_with("past."))
+        .count();
+    // The tables with a history, what stands in for those without, and the catalogue but for what stands in.
+    assert_eq!((before.len() - of_past, of_past), (30, 13 + 5 + 29));
     install(&register).await.expect("installs");
     assert_eq!(objects(&register).await, before);
 }
@@ -77,7 +82,7 @@ async fn definitions_of_another_version_are_replaced_and_retired_ones_removed() 
     install(&register).await.expect("installs");
     let columns: i64 = sqlx::query_scalar(
         "select count(*) from information_schema.columns
-         where table_name = 'orphan_references' and column_name in ('missing_id', 'old_column')",
+         where table_schema = 'public' and table_name = 'orphan_references' and column_name in ('missing_id', 'old_column')",
     )
     .fetch_one(&register.pool)
     .await
@@ -90,6 +95,35 @@ async fn definitions_of_another_version_are_replaced_and_retired_ones_removed() 
         .expect_err("it is gone");
     let status = views::refresh_status(&register.pool).await.expect("status");
     assert!(status[0].is_stale, "the result came from other definitions");
+}
+
+#[tokio::test]
+async fn a_column_that_a_table_and_its_history_got_is_there_in_the_past_too() {
+    let register = Register::start().await;
+    register
+        .run(
+            "alter table principals add column nick_name text;
+             alter table history_principals add column nick_name text;
+             call define_history_readers();",
+        )
+        .await;
+    install(&register).await.expect("installs");
+    register
+        .run("set cadastre.as_of = '2026-01-31T08:00:00Z'; select nick_name from past.principals")
+        .await;
+}
+
+#[tokio::test]
+async fn columns_of_promoted_attributes_come_and_go_whatever_stands_on_the_table() {
+    let register = Register::start().await;
+    register
+        .run(
+            "alter table resource_assignments add column attr_text_1 text;
+             call define_history_readers();
+             alter table resource_assignments drop column attr_text_1;
+             call define_history_readers();",
+        )
+        .await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod isolation;
 mod matrix;
 mod model;
 mod pages;
+mod past;
 mod pathological;
 mod privileged;
 mod random;
