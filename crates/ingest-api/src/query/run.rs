@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Transaction, postgres::PgRow, types::Json};
 
 use super::{
-    Cursor, Filter, Kind, Names, Order, QueryError, Scope, Writer,
+    Cursor, Filter, Kind, Names, Order, ParquetWriter, QueryError, Scope, Writer,
     bind::{Bind, Binds},
     page::{Direction, Page, from_and_conditions},
 };
@@ -59,7 +59,66 @@ pub struct Limits {
     pub patience: Duration,
 }
 
-/// Reads a page. `end` is written after each row.
+/// Where a page begins and ends.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// The place of its first row, in the order of the rows.
+    pub first: Option<Cursor>,
+    /// The place of its last one.
+    pub last: Option<Cursor>,
+    /// Are there more rows in the direction in which it was read?
+    pub has_more: bool,
+}
+
+/// What takes the rows of a page, one after the other.
+pub trait TakesRows {
+    /// How many columns a row begins with.
+    fn width(&self) -> usize;
+    /// Takes a row.
+    fn take(&mut self, row: &PgRow) -> Result<(), sqlx::Error>;
+    /// About what all rows take so far.
+    fn bytes(&self) -> usize;
+}
+
+/// Takes rows as text.
+struct Lines<'a> {
+    writer: &'a Writer,
+    end: &'a [u8],
+    rows: PageRows,
+}
+
+impl TakesRows for Lines<'_> {
+    fn width(&self) -> usize {
+        self.writer.width()
+    }
+
+    fn take(&mut self, row: &PgRow) -> Result<(), sqlx::Error> {
+        self.writer.write(row, &mut self.rows.bytes)?;
+        self.rows.bytes.extend(self.end);
+        self.rows.ends.push(self.rows.bytes.len());
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.bytes.len()
+    }
+}
+
+impl TakesRows for ParquetWriter {
+    fn width(&self) -> usize {
+        Self::width(self)
+    }
+
+    fn take(&mut self, row: &PgRow) -> Result<(), sqlx::Error> {
+        Self::take(self, row)
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+}
+
+/// Reads a page as text. `end` is written after each row.
 pub async fn read_page(
     pool: &PgPool,
     page: Page<'_>,
@@ -67,6 +126,27 @@ pub async fn read_page(
     end: &[u8],
     limits: Limits,
 ) -> Result<PageRows, RunError> {
+    let mut lines = Lines {
+        writer,
+        end,
+        rows: PageRows::default(),
+    };
+    let places = read_rows(pool, page, &mut lines, limits).await?;
+    Ok(PageRows {
+        first: places.first,
+        last: places.last,
+        has_more: places.has_more,
+        ..lines.rows
+    })
+}
+
+/// Reads a page. What was taken before an error is of no use.
+pub async fn read_rows(
+    pool: &PgPool,
+    page: Page<'_>,
+    rows: &mut impl TakesRows,
+    limits: Limits,
+) -> Result<Places, RunError> {
     let wanted = page.limit as usize;
     // One more than asked for says whether there are more.
     let page = Page {
@@ -75,38 +155,39 @@ pub async fn read_page(
     };
     let (sql, binds) = page.sql()?;
     let mut transaction = read_only(pool, limits.patience).await?;
-    let mut rows = PageRows::default();
+    let mut places = Places::default();
+    let (width, bytes_before) = (rows.width(), rows.bytes());
     {
         let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
         let mut stream = binds.give(query).fetch(&mut *transaction);
         let mut latest: Option<PgRow> = None;
+        let mut taken = 0;
         while let Some(row) = stream.try_next().await? {
-            if rows.ends.len() == wanted || rows.bytes.len() >= limits.max_bytes {
-                rows.has_more = true;
+            if taken == wanted || rows.bytes() - bytes_before >= limits.max_bytes {
+                places.has_more = true;
                 break;
             }
-            writer.write(&row, &mut rows.bytes)?;
-            rows.bytes.extend(end);
-            rows.ends.push(rows.bytes.len());
-            if rows.first.is_none() {
-                rows.first = Some(place(&row, writer, page.order, page.names)?);
+            rows.take(&row)?;
+            taken += 1;
+            if places.first.is_none() {
+                places.first = Some(place(&row, width, page.order, page.names)?);
             }
             latest = Some(row);
         }
-        rows.last = latest
-            .map(|row| place(&row, writer, page.order, page.names))
+        places.last = latest
+            .map(|row| place(&row, width, page.order, page.names))
             .transpose()?;
     }
-    if rows.has_more {
+    if places.has_more {
         // What is left of the answer is thrown away with the transaction.
         transaction.rollback().await?;
     } else {
         transaction.commit().await?;
     }
     if matches!(page.direction, Direction::Before(_)) {
-        std::mem::swap(&mut rows.first, &mut rows.last);
+        std::mem::swap(&mut places.first, &mut places.last);
     }
-    Ok(rows)
+    Ok(places)
 }
 
 /// A transaction that writes nothing, whatever a statement says, and ends statements that take too long.
@@ -126,13 +207,8 @@ async fn read_only(
 }
 
 /// The place of a row: what stands behind the selected columns.
-fn place(
-    row: &PgRow,
-    writer: &Writer,
-    order: &Order,
-    names: &Names,
-) -> Result<Cursor, sqlx::Error> {
-    let mut column = writer.width();
+fn place(row: &PgRow, width: usize, order: &Order, names: &Names) -> Result<Cursor, sqlx::Error> {
+    let mut column = width;
     let mut values = Vec::with_capacity(order.keys.len());
     for key in &order.keys {
         if key.kind == Kind::Number {

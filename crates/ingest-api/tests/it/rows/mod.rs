@@ -9,6 +9,7 @@ mod instants;
 mod isolation;
 mod oracle;
 mod pages;
+mod parquet;
 mod promoted;
 mod refusals;
 
