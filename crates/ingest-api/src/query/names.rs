@@ -7,7 +7,7 @@ use super::{
     output::Format,
     parse,
 };
-use contract::ValueType;
+use contract::{Entity, ValueType};
 
 use crate::attributes::Promoted;
 
@@ -25,6 +25,8 @@ pub struct Names {
     pub source: &'static Source,
     /// Attributes with columns of their own.
     promoted: Vec<Promoted>,
+    /// Shall conditions name what indexes hold, too?
+    uses_indexes: bool,
 }
 
 /// A column of the answer.
@@ -51,7 +53,34 @@ impl Names {
     /// The names of a source and of attributes with columns of their own; none of these as of an instant, for which only
     /// the JSON is known.
     pub const fn new(source: &'static Source, promoted: Vec<Promoted>) -> Self {
-        Self { source, promoted }
+        Self {
+            source,
+            promoted,
+            uses_indexes: true,
+        }
+    }
+
+    /// The same for a guess at the number of rows: PostgreSQL takes two conditions that say the same for two.
+    pub fn without_indexes(&self) -> Self {
+        Self {
+            uses_indexes: false,
+            ..self.clone()
+        }
+    }
+
+    /// Is there an index of these texts as they are sorted?
+    pub fn has_index(&self, name: &Name) -> bool {
+        self.uses_indexes
+            && match name {
+                Name::Core(name) => {
+                    let entity = self.source.entity;
+                    name == "displayName"
+                        && matches!(entity, Some(Entity::Principals | Entity::Resources))
+                }
+                Name::Attribute(name) => self.promoted.iter().any(|promoted| {
+                    promoted.attribute == *name && promoted.value_type == ValueType::Text
+                }),
+            }
     }
 
     /// The core column with a name.

@@ -291,7 +291,8 @@ pub async fn estimate(
     scope: &Scope,
     filter: Option<&Filter>,
 ) -> Result<i64, RunError> {
-    let (sql, binds) = counted(names, scope, filter, "explain (format json) select 1")?;
+    let names = names.without_indexes();
+    let (sql, binds) = counted(&names, scope, filter, "explain (format json) select 1")?;
     let mut transaction = read_only(pool, ESTIMATE_PATIENCE).await?;
     let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
     let row = binds.give(query).fetch_one(&mut *transaction).await?;

@@ -5,6 +5,7 @@
 
 mod export;
 mod generate;
+mod indexes;
 mod instants;
 mod isolation;
 mod oracle;
