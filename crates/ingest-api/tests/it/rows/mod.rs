@@ -3,6 +3,7 @@
 //! `oracle` says which rows a filter keeps and in which order they come, told from docs/read-api.md and independent of the
 //! SQL; `generate` draws rows and questions.
 
+mod evolving;
 mod export;
 mod generate;
 mod indexes;

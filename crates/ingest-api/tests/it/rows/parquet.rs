@@ -65,6 +65,22 @@ fn rows(file: &Reader) -> Vec<Value> {
     .collect()
 }
 
+/// The texts of each row of a file that has nothing else.
+pub fn texts(file: Bytes) -> Vec<Vec<String>> {
+    let file = Reader::new(file).expect("a Parquet file");
+    let rows = file.get_row_iter(None).expect("rows");
+    rows.map(|row| {
+        let row = row.expect("a row");
+        row.get_column_iter()
+            .map(|(_, field)| match field {
+                Field::Str(text) => text.clone(),
+                other => panic!("{other}"),
+            })
+            .collect()
+    })
+    .collect()
+}
+
 async fn lines(app: &TestApp, base: &str, parameters: &[(&str, &str)]) -> Vec<Value> {
     let text = body(app, base, parameters).await;
     let lines = std::str::from_utf8(&text).expect("UTF-8").lines();
