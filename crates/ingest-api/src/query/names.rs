@@ -61,6 +61,7 @@ impl Names {
     }
 
     /// The same for a guess at the number of rows: PostgreSQL takes two conditions that say the same for two.
+    #[must_use]
     pub fn without_indexes(&self) -> Self {
         Self {
             uses_indexes: false,

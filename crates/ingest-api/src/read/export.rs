@@ -91,7 +91,7 @@ enum Form {
         format: Format,
         end: &'static [u8],
     },
-    Parquet(ParquetWriter),
+    Parquet(Box<ParquetWriter>),
 }
 
 /// What reads the chunks.
@@ -173,7 +173,9 @@ impl Form {
             ExportFormat::Csv => (Format::Csv, b"\r\n"),
             ExportFormat::Parquet => {
                 let file = ParquetWriter::new(&asked.names, &asked.selected);
-                return file.map(Self::Parquet).map_err(ApiError::internal);
+                return file
+                    .map(|file| Self::Parquet(Box::new(file)))
+                    .map_err(ApiError::internal);
             }
         };
         Ok(Self::Text {
@@ -193,7 +195,7 @@ impl Form {
     }
 
     /// How many rows were read that are not written yet.
-    const fn rows_kept(&self) -> usize {
+    fn rows_kept(&self) -> usize {
         match self {
             Self::Text { .. } => 0,
             Self::Parquet(file) => file.rows(),
@@ -303,7 +305,8 @@ impl Export {
             }
             Form::Parquet(file) => {
                 // Single attributes are texts, as in CSV.
-                let places = read_rows(&self.pool, page(Format::Csv), file, LIMITS).await?;
+                let places =
+                    read_rows(&self.pool, page(Format::Csv), file.as_mut(), LIMITS).await?;
                 Chunk {
                     bytes: Vec::new(),
                     next: places.last.filter(|_| places.has_more),
