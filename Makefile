@@ -63,8 +63,9 @@ bench-promotion: deps-run ## Give attributes columns while readers and a load go
 	$(BENCH_LOAD) --promotion --principals $(or $(PRINCIPALS),1000000) $(ARGS)
 
 .PHONY: bench-read
-bench-read: deps-run ## Measure lists and exports over HTTP (PRINCIPALS=, ASSIGNMENTS=; ARGS= for anything else)
-	cargo bench --locked -p ingest-api --bench read -- $(if $(PRINCIPALS),--principals $(PRINCIPALS)) $(if $(ASSIGNMENTS),--assignments $(ASSIGNMENTS)) $(ARGS)
+bench-read: deps-run ## Measure lists and exports over HTTP (PRINCIPALS=, RESOURCES=, ASSIGNMENTS=, EXPORTED=; ARGS= for anything else)
+	cargo bench --locked -p ingest-api --bench read -- --principals $(or $(PRINCIPALS),2000000) --resources $(or $(RESOURCES),500000) \
+		--assignments $(or $(ASSIGNMENTS),10000000) --exported $(or $(EXPORTED),1000000) $(ARGS)
 
 .PHONY: bench-views
 bench-views: deps-run ## Measure effective access and the refresh of the views (ASSIGNMENTS=500000 | 10000000)

@@ -1,6 +1,6 @@
 //! The test bed: PostgreSQL as it ships, in a folder of its own, the real server as a process of its own, and rows.
 
-use std::{os::unix::fs::PermissionsExt, process::Stdio};
+use std::{os::unix::fs::PermissionsExt, process::Stdio, time::Duration};
 
 use anyhow::{Context, bail};
 use contract::Permission;
@@ -9,8 +9,9 @@ use ingest_api::{
     auth::{NewKey, create_key},
     migrate,
 };
-use reqwest::Response;
+use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 use tokio::{
@@ -18,11 +19,36 @@ use tokio::{
     process::{Child, Command},
 };
 
+/// What the bench shows at the door.
+struct Keys {
+    /// Reads everything.
+    read: SecretString,
+    /// Reads the one system that is exported.
+    export: Option<SecretString>,
+    /// Promotes attributes.
+    schema: SecretString,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Systems that the rows are spread over.
+    pub systems: i32,
+    /// Principals.
+    pub principals: i64,
+    /// Resources.
+    pub resources: i64,
+    /// Assignments.
+    pub assignments: i64,
+    /// Principals, and assignments, in one system more, which is what is exported.
+    pub exported: i64,
+}
+
 /// Dropped in this order: the server first, then PostgreSQL, then the folder.
 pub struct Bed {
     admin: PgPool,
     http: reqwest::Client,
-    key: SecretString,
+    keys: Keys,
     base: String,
     server: Child,
     _postgres: embedded_postgres::Server,
@@ -46,69 +72,137 @@ impl Bed {
             .max_connections(2)
             .connect(postgres.admin_url().expose_secret())
             .await?;
-        let new = NewKey {
-            workspace_id: 1,
-            name: "bench".into(),
-            permissions: vec![Permission::Read],
-            system_ids: None,
-            expires_at: None,
-            created_by: "bench".into(),
-        };
-        let (generated, _) = create_key(&mut *admin.acquire().await?, &new).await?;
-        Ok(Self {
+        let mut bed = Self {
             admin,
             http: reqwest::Client::new(),
-            key: generated.key,
+            keys: Keys {
+                read: SecretString::default(),
+                export: None,
+                schema: SecretString::default(),
+            },
             base,
             server,
             _postgres: postgres,
             _folder: folder,
-        })
+        };
+        bed.keys.read = bed.key(Permission::Read, None).await?;
+        bed.keys.schema = bed.key(Permission::Schema, None).await?;
+        Ok(bed)
+    }
+
+    async fn key(
+        &self,
+        permission: Permission,
+        system_ids: Option<Vec<i32>>,
+    ) -> anyhow::Result<SecretString> {
+        let new = NewKey {
+            workspace_id: 1,
+            name: "bench".into(),
+            permissions: vec![permission],
+            system_ids,
+            expires_at: None,
+            created_by: "bench".into(),
+        };
+        let (generated, _) = create_key(&mut *self.admin.acquire().await?, &new).await?;
+        Ok(generated.key)
+    }
+
+    /// Gives an attribute of principals a column and an index.
+    pub async fn promote(&self, attribute: &str, kind: &str) -> anyhow::Result<()> {
+        let url = format!("{}/api/attributes/promotions", self.base);
+        let body = json!({"entity": "principals", "attribute": attribute, "type": kind});
+        let request = self.http.post(&url).json(&body);
+        let mut told: Value = self
+            .answer(request, &self.keys.schema)
+            .await?
+            .json()
+            .await?;
+        let url = format!("{url}/{}", told["promotionId"].as_str().context("an id")?);
+        while told["state"] != "ready" {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let request = self.http.get(&url);
+            told = self
+                .answer(request, &self.keys.schema)
+                .await?
+                .json()
+                .await?;
+        }
+        Ok(())
     }
 
     /// Rows that look like a tenant's: wide principals with attributes, narrow assignments.
-    pub async fn fill(
-        &self,
-        systems: i32,
-        principals: i64,
-        assignments: i64,
-    ) -> anyhow::Result<()> {
-        sqlx::query(
+    pub async fn fill(&mut self, size: Size) -> anyhow::Result<()> {
+        let systems: Vec<i32> = sqlx::query_scalar(
             "insert into systems (workspace_id, system_key, system_type, display_name, content_hash, first_seen_at, valid_from, sync_id) \
-             select 1, 'bench ' || n, 'Bench', 'Bench ' || n, '\\x00', now(), now(), gen_random_uuid() from generate_series(1, $1) n",
+             select 1, 'bench ' || n, 'Bench', 'Bench ' || n, '\\x00', now(), now(), gen_random_uuid() from generate_series(1, $1) n \
+             returning system_id",
         )
-        .bind(systems)
-        .execute(&self.admin)
+        .bind(size.systems + 1)
+        .fetch_all(&self.admin)
         .await?;
+        let (exported, listed) = systems.split_last().context("systems")?;
+        self.principals(listed, size.principals).await?;
+        self.resources(listed, size.resources).await?;
+        self.assignments(listed, size.assignments).await?;
+        self.principals(&[*exported], size.exported).await?;
+        self.assignments(&[*exported], size.exported).await?;
+        for table in ["principals", "resources", "resource_assignments"] {
+            self.run(&format!("vacuum analyze {table}")).await?;
+        }
+        let key = self.key(Permission::Read, Some(vec![*exported])).await?;
+        self.keys.export = Some(key);
+        self.run("checkpoint").await
+    }
+
+    async fn principals(&self, systems: &[i32], count: i64) -> anyhow::Result<()> {
+        // Names come in another order than rows.
         sqlx::query(
             "insert into principals (system_id, id, external_id, principal_type, display_name, user_principal_name, email, given_name, surname, \
              job_title, department, account_enabled, created_date_time, extended_attributes, content_hash, first_seen_at, valid_from, sync_id) \
-             select 1 + n % $1, case when n < 100 then lpad(to_hex(n), 32, '0')::uuid else gen_random_uuid() end, 'ext-' || n, 'User', \
-             'Person ' || n, 'person' || n || '@example.com', 'person' || n || '@example.com', 'Given' || n % 1000, 'Family' || n % 5000, \
-             case when n % 3 = 0 then 'Title ' || n % 50 end, 'D' || n % 200, n % 10 <> 0, \
+             select $1[(1 + n % cardinality($1))::integer], case when n < 100 then lpad(to_hex(n), 32, '0')::uuid else gen_random_uuid() end, \
+             'ext-' || n, 'User', 'Person ' || n * 7919 % 10000019, 'person' || n || '@example.com', 'person' || n || '@example.com', \
+             'Given' || n % 1000, 'Family' || n % 5000, case when n % 3 = 0 then 'Title ' || n % 50 end, 'D' || n % 200, n % 10 <> 0, \
              case when n % 4 <> 0 then timestamptz '2020-01-01' + n * interval '1 minute' end, \
-             jsonb_build_object('costCenter', 'CC' || n % 997, 'onPremisesSyncEnabled', n % 2 = 0, 'usageLocation', 'NL'), \
+             jsonb_build_object('onPremisesSyncEnabled', n % 2 = 0, 'usageLocation', 'NL') \
+             || case when n % 5 = 0 then '{}' else jsonb_build_object('costCenter', 'CC' || n % 997, 'badge', n % 100000) end, \
              sha256(n::text::bytea), now(), now(), gen_random_uuid() from generate_series(1, $2) n",
         )
         .bind(systems)
-        .bind(principals)
+        .bind(count)
         .execute(&self.admin)
         .await?;
+        Ok(())
+    }
+
+    async fn resources(&self, systems: &[i32], count: i64) -> anyhow::Result<()> {
+        sqlx::query(
+            "insert into resources (system_id, id, resource_type, display_name, description, mail, extended_attributes, content_hash, \
+             first_seen_at, valid_from, sync_id) \
+             select $1[(1 + n % cardinality($1))::integer], md5(n::text)::uuid, 'EntraGroup', 'Group ' || n * 7919 % 10000019, 'What group ' || n || ' is for', \
+             'group' || n || '@example.com', jsonb_build_object('securityEnabled', true), sha256(n::text::bytea), now(), now(), gen_random_uuid() \
+             from generate_series(1, $2) n",
+        )
+        .bind(systems)
+        .bind(count)
+        .execute(&self.admin)
+        .await?;
+        Ok(())
+    }
+
+    async fn assignments(&self, systems: &[i32], count: i64) -> anyhow::Result<()> {
         sqlx::query(
             "insert into resource_assignments (system_id, resource_id, principal_id, assignment_type, role_scope, principal_type, state, \
              extended_attributes, content_hash, first_seen_at, valid_from, sync_id) \
-             select 1 + n % $1, md5((n / 40)::text)::uuid, lpad(to_hex(n % greatest($2, 1)), 32, '0')::uuid, \
+             select $1[(1 + n % cardinality($1))::integer], md5((n / 20)::text)::uuid, \
+             lpad(to_hex(case when n % 1000 = 0 then 7 else 8 + n * 7919 % 2000003 end), 32, '0')::uuid, \
              (array['Direct','Direct','Direct','Owner','Eligible'])[1 + n % 5], '/', 'User', 'Active', '{}', \
-             sha256(n::text::bytea), now(), now(), gen_random_uuid() from generate_series(1, $3) n on conflict do nothing",
+             sha256(n::text::bytea), now(), now(), gen_random_uuid() from generate_series(1, $2) n",
         )
         .bind(systems)
-        .bind(principals)
-        .bind(assignments)
+        .bind(count)
         .execute(&self.admin)
         .await?;
-        self.run("vacuum analyze principals").await?;
-        self.run("vacuum analyze resource_assignments").await?;
-        self.run("checkpoint").await
+        Ok(())
     }
 
     /// Runs a statement as the administrator.
@@ -119,19 +213,34 @@ impl Bed {
         Ok(())
     }
 
-    /// Asks for something under `/api/register/`.
+    /// Asks for something under `/api/`.
     pub async fn get(&self, path: &str) -> anyhow::Result<Response> {
-        let url = format!("{}/api/register/{path}", self.base);
-        let response = self
-            .http
-            .get(&url)
-            .bearer_auth(self.key.expose_secret())
-            .send()
-            .await?;
+        let request = self.http.get(format!("{}/api/{path}", self.base));
+        self.answer(request, &self.keys.read).await
+    }
+
+    /// Asks for an export of the system that is there for that.
+    pub async fn export(&self, path: &str) -> anyhow::Result<Response> {
+        let request = self.http.get(format!("{}/api/register/{path}", self.base));
+        let key = self.keys.export.as_ref().context("nothing was filled")?;
+        self.answer(request, key).await
+    }
+
+    async fn answer(
+        &self,
+        request: RequestBuilder,
+        key: &SecretString,
+    ) -> anyhow::Result<Response> {
+        let response = request.bearer_auth(key.expose_secret()).send().await?;
         if response.status().is_success() {
             return Ok(response);
         }
-        bail!("{url}: {} {}", response.status(), response.text().await?)
+        bail!(
+            "{}: {} {}",
+            response.url().clone(),
+            response.status(),
+            response.text().await?
+        )
     }
 
     /// Most memory that the server has held, in KiB; counted anew after that, where asked.

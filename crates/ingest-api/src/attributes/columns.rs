@@ -3,6 +3,8 @@
 //! It is done within milliseconds, but whoever waits for such a lock makes everybody behind wait too. So the wait is short
 //! and repeated. Where loads follow each other without a gap, no new batch is let in for a moment: readers go on meanwhile.
 
+use std::time::Duration;
+
 use contract::SystemId;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
@@ -101,18 +103,22 @@ pub async fn make(
     Ok(transaction.commit().await?)
 }
 
-/// Ends the filling of columns that were taken back. From here on a new version of a row has nothing in them.
+/// Ends the filling of columns that were taken back so long ago that nobody reads them any more, and of no others. From
+/// here on a new version of a row has nothing in them.
 pub async fn stop_filling(
     connection: &mut PgConnection,
     table: &str,
+    grace: Duration,
     attempts: u32,
 ) -> Result<(), StepError> {
     let mut transaction = alone(connection, table, attempts).await?;
     let empty = format!(
-        "update promoted_attributes set state = 'emptying', {WALK} where table_name = $1 and state = 'demoting'"
+        "update promoted_attributes set state = 'emptying', {WALK} where table_name = $1 and state = 'demoting' \
+         and state_since <= now() - make_interval(secs => $2)"
     );
     sqlx::query(AssertSqlSafe(empty))
         .bind(table)
+        .bind(grace.as_secs_f64())
         .execute(&mut *transaction)
         .await?;
     define(&mut transaction, table).await?;

@@ -4,6 +4,10 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::worker::StepError;
+use crate::{
+    entity::{self, ColumnKind},
+    query::sorted_text,
+};
 
 /// Where a promotion's column is.
 struct Place {
@@ -19,13 +23,25 @@ impl Place {
         format!("{}_{}", self.table, self.column)
     }
 
-    /// What is indexed. An entry may have 2,704 bytes and a text any number: its beginning orders well enough.
-    fn key(&self) -> String {
-        if self.column.starts_with("attr_text_") {
-            format!("left({}, 200)", self.column)
+    /// What is indexed: what lists are sorted by, then the row's key, which decides among equal values. The texts that some
+    /// keys end with are left out: an entry may have 2,704 bytes.
+    fn keys(&self) -> String {
+        let value = if self.column.starts_with("attr_text_") {
+            sorted_text(&self.column)
         } else {
             self.column.clone()
-        }
+        };
+        let key = entity::ALL
+            .iter()
+            .filter(|spec| spec.table == self.table)
+            .flat_map(|spec| spec.key)
+            .filter(|column| matches!(column.kind, ColumnKind::Uuid))
+            .map(|column| column.sql.to_owned());
+        let all: Vec<String> = ["system_id".to_owned(), value]
+            .into_iter()
+            .chain(key)
+            .collect();
+        all.join(", ")
     }
 }
 
@@ -54,10 +70,10 @@ pub async fn make(connection: &mut PgConnection, id: Uuid) -> Result<(), StepErr
     }
     if place.is_valid.is_none() {
         let sql = format!(
-            "create index concurrently {} on {} (system_id, {})",
+            "create index concurrently {} on {} ({})",
             place.index(),
             place.table,
-            place.key()
+            place.keys()
         );
         run(connection, sql).await?;
         place = find(connection, id).await?;

@@ -203,7 +203,10 @@ impl Worker<'_> {
         let attempts = self.resting.get(task).map_or(0, |rest| rest.attempts);
         match (task.state.as_str(), task.promotion_id) {
             ("waiting", _) => columns::make(self.connection, &task.table, attempts).await,
-            ("demoting", _) => columns::stop_filling(self.connection, &task.table, attempts).await,
+            ("demoting", _) => {
+                let grace = self.settings.grace;
+                columns::stop_filling(self.connection, &task.table, grace, attempts).await
+            }
             ("backfilling", _) => {
                 let step = walk::Step::Fill {
                     table: &task.table,

@@ -7,7 +7,7 @@ use super::{
     Kind, Names, QueryError,
     bind::{Bind, Binds},
     filter::{Comparison, Filter, Literal, Name, Operand, Test, Value},
-    names::SORTED_CHARS,
+    names::{SORTED_CHARS, sorted_text},
 };
 
 /// The condition. It may be null, which counts as false; a negation makes it true.
@@ -33,6 +33,8 @@ pub fn condition(filter: &Filter, names: &Names, binds: &mut Binds) -> Result<St
 /// What is tested: an expression and its type.
 struct Target {
     sql: String,
+    /// What an index of it holds, where there is one.
+    indexed: Option<String>,
     kind: Kind,
     is_lowered: bool,
     position: usize,
@@ -78,7 +80,9 @@ impl Target {
             let detail = format!("lower() is for texts; this is {}", kind.name());
             return Err(QueryError::new(position, detail));
         }
+        let is_indexed = kind == Kind::Text && names.has_index(&operand.name);
         Ok(Self {
+            indexed: is_indexed.then(|| sorted_text(&sql)),
             sql: if operand.is_lowered {
                 format!("lower({sql} collate \"default\")")
             } else {
@@ -197,6 +201,10 @@ impl Target {
                     // By code points, whatever the database's language.
                     sql = format!("({sql} collate \"C\")");
                 }
+                if let (Comparison::Eq, Some(indexed)) = (comparison, &self.indexed) {
+                    let same = sorted_text(&binds.push(Bind::Text(text.clone())));
+                    sql = format!("{indexed} = {same} and {sql}");
+                }
                 self.text(text, binds)
             }
             (Kind::Uuid, Value::Text(_)) => binds.push(Bind::Uuid(self.uuid(literal)?)),
@@ -225,7 +233,7 @@ impl Target {
     }
 
     fn is_one_of(&self, literals: &[Literal], binds: &mut Binds) -> Result<String, QueryError> {
-        let sql = &self.sql;
+        let mut sql = self.sql.clone();
         let list = match self.kind {
             Kind::Uuid => {
                 let ids: Result<Vec<Uuid>, _> =
@@ -238,6 +246,12 @@ impl Target {
                     _ => None,
                 })?;
                 let texts = binds.push(Bind::Texts(texts));
+                if let Some(indexed) = &self.indexed {
+                    let same = sorted_text("x.value");
+                    sql = format!(
+                        "{indexed} = any (array(select {same} from unnest({texts}::text[]) x(value))) and {sql}"
+                    );
+                }
                 if self.is_lowered {
                     format!(
                         "(select array_agg(lower(x.value)) from unnest({texts}::text[]) x(value))"

@@ -2,7 +2,7 @@
 //!
 //! What enters is text that a caller wrote (`filter`, `sort`, `fields`, a cursor) and a [`Source`], the thing with typed
 //! columns that is asked: a table, the same table as of an instant, a view or a function. What leaves is rows, written as
-//! JSON or CSV. Between the two:
+//! JSON, CSV or Parquet. Between the two:
 //!
 //! - [`Filter`] is the parsed expression; it knows no column. [`Names`] knows the columns of a source and of promoted
 //!   attributes, and is the only place where a name becomes SQL. Values are always bound parameters.
@@ -13,6 +13,7 @@
 
 mod bind;
 mod called;
+mod columnar;
 mod compile;
 mod cursor;
 mod filter;
@@ -29,14 +30,16 @@ mod tests;
 mod views;
 
 pub use called::{Argument, Called};
+pub use columnar::ParquetWriter;
 pub use cursor::Cursor;
 pub use filter::{Comparison, Filter, Literal, Name, Operand, Place, Test, Value};
-pub use names::{Names, Selected};
+pub use names::{Names, Selected, sorted_text};
 pub use order::Order;
 pub use output::{Format, Writer, write_string};
 pub use page::{Direction, Page, Scope};
 pub use run::{
-    Limits, PageRows, RunError, count_exactly, estimate, read_only, read_page, read_page_within,
+    Limits, PageRows, Places, RunError, TakesRows, count_exactly, estimate, read_only, read_page,
+    read_page_within, read_rows,
 };
 pub use source::{Field, Kind, Past, Source};
 pub use views::{functions, views};

@@ -7,7 +7,7 @@ use super::{
     output::Format,
     parse,
 };
-use contract::ValueType;
+use contract::{Entity, ValueType};
 
 use crate::attributes::Promoted;
 
@@ -27,6 +27,8 @@ pub struct Names {
     called: Option<Called>,
     /// Attributes with columns of their own.
     promoted: Vec<Promoted>,
+    /// Shall conditions name what indexes hold, too?
+    uses_indexes: bool,
 }
 
 /// A column of the answer.
@@ -57,6 +59,7 @@ impl Names {
             source,
             called: None,
             promoted,
+            uses_indexes: true,
         }
     }
 
@@ -66,6 +69,7 @@ impl Names {
             source: called.source,
             called: Some(called),
             promoted: Vec::new(),
+            uses_indexes: true,
         }
     }
 
@@ -79,6 +83,30 @@ impl Names {
         self.called
             .as_ref()
             .map_or(self.source.relation, Called::relation)
+    }
+
+    /// The same for a guess at the number of rows: PostgreSQL takes two conditions that say the same for two.
+    #[must_use]
+    pub fn without_indexes(&self) -> Self {
+        Self {
+            uses_indexes: false,
+            ..self.clone()
+        }
+    }
+
+    /// Is there an index of these texts as they are sorted?
+    pub fn has_index(&self, name: &Name) -> bool {
+        self.uses_indexes
+            && match name {
+                Name::Core(name) => {
+                    let entity = self.source.entity;
+                    name == "displayName"
+                        && matches!(entity, Some(Entity::Principals | Entity::Resources))
+                }
+                Name::Attribute(name) => self.promoted.iter().any(|promoted| {
+                    promoted.attribute == *name && promoted.value_type == ValueType::Text
+                }),
+            }
     }
 
     /// The core column with a name.

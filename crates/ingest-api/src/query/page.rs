@@ -187,7 +187,7 @@ impl Page<'_> {
     }
 
     /// The order within a range in which the first `fixed` sort keys are the same, and the next one, where `is_range`,
-    /// is never null: then an index gives its order in both directions.
+    /// is never null or always: then an index gives its order in both directions.
     fn order_within(&self, sorted: &[String], fixed: usize, is_range: bool) -> String {
         let mut order = String::new();
         for (number, sql) in sorted.iter().enumerate().skip(fixed) {
@@ -241,7 +241,7 @@ impl Page<'_> {
             ),
             Range::new(
                 format!(" and {first} is null"),
-                self.order_within(sorted, 1, false),
+                self.order_within(sorted, 0, true),
             ),
         ]
     }
@@ -263,7 +263,7 @@ impl Page<'_> {
                     let than = if self.is_descending(number) { '<' } else { '>' };
                     add(format!(" and {sql} {than} {value}"), number, true);
                     if key.is_nullable && !self.is_reversed() {
-                        add(format!(" and {sql} is null"), number + 1, false);
+                        add(format!(" and {sql} is null"), number, true);
                     }
                 }
                 // Nulls are last: beyond them there is something in reverse only.
@@ -291,10 +291,12 @@ impl Page<'_> {
         let condition = format!(
             "{same} and ({key}) {than} ({values}) and (({key}) <> ({values}) or t.system_id {beyond} {system})"
         );
-        ranges.push(Range::new(
-            condition,
-            self.order_within(sorted, sorted.len(), false),
-        ));
+        // PostgreSQL sees that a value that is given sorts nothing, but not that null does.
+        let order_by = match place.values.last() {
+            Some(None) => self.order_within(sorted, sorted.len() - 1, true),
+            _ => self.order_within(sorted, sorted.len(), false),
+        };
+        ranges.push(Range::new(condition, order_by));
         ranges
     }
 }

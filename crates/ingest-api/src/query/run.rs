@@ -10,7 +10,7 @@ use sqlx::{
 };
 
 use super::{
-    Cursor, Filter, Kind, Names, Order, Past, QueryError, Scope, Writer,
+    Cursor, Filter, Kind, Names, Order, ParquetWriter, Past, QueryError, Scope, Writer,
     bind::{Bind, Binds},
     page::{Direction, Page, from_and_conditions},
 };
@@ -63,7 +63,66 @@ pub struct Limits {
     pub patience: Duration,
 }
 
-/// Reads a page. `end` is written after each row.
+/// Where a page begins and ends.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// The place of its first row, in the order of the rows.
+    pub first: Option<Cursor>,
+    /// The place of its last one.
+    pub last: Option<Cursor>,
+    /// Are there more rows in the direction in which it was read?
+    pub has_more: bool,
+}
+
+/// What takes the rows of a page, one after the other.
+pub trait TakesRows {
+    /// How many columns a row begins with.
+    fn width(&self) -> usize;
+    /// Takes a row.
+    fn take(&mut self, row: &PgRow) -> Result<(), sqlx::Error>;
+    /// About what all rows take so far.
+    fn bytes(&self) -> usize;
+}
+
+/// Takes rows as text.
+struct Lines<'a> {
+    writer: &'a Writer,
+    end: &'a [u8],
+    rows: PageRows,
+}
+
+impl TakesRows for Lines<'_> {
+    fn width(&self) -> usize {
+        self.writer.width()
+    }
+
+    fn take(&mut self, row: &PgRow) -> Result<(), sqlx::Error> {
+        self.writer.write(row, &mut self.rows.bytes)?;
+        self.rows.bytes.extend(self.end);
+        self.rows.ends.push(self.rows.bytes.len());
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.bytes.len()
+    }
+}
+
+impl TakesRows for ParquetWriter {
+    fn width(&self) -> usize {
+        Self::width(self)
+    }
+
+    fn take(&mut self, row: &PgRow) -> Result<(), sqlx::Error> {
+        Self::take(self, row)
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+}
+
+/// Reads a page as text. `end` is written after each row.
 pub async fn read_page(
     pool: &PgPool,
     page: Page<'_>,
@@ -74,16 +133,11 @@ pub async fn read_page(
     let mut transaction =
         read_only(pool, limits.patience, views_as_of(page.names, page.scope)).await?;
     let rows = read_page_within(&mut transaction, page, writer, end, limits.max_bytes).await?;
-    if rows.has_more {
-        // What is left of the answer is thrown away with the transaction.
-        transaction.rollback().await?;
-    } else {
-        transaction.commit().await?;
-    }
+    end_reading(transaction, rows.has_more).await?;
     Ok(rows)
 }
 
-/// Reads a page within the caller's transaction.
+/// Reads a page as text within the caller's transaction.
 pub async fn read_page_within(
     connection: &mut PgConnection,
     page: Page<'_>,
@@ -91,6 +145,52 @@ pub async fn read_page_within(
     end: &[u8],
     max_bytes: usize,
 ) -> Result<PageRows, RunError> {
+    let mut lines = Lines {
+        writer,
+        end,
+        rows: PageRows::default(),
+    };
+    let places = read_rows_within(connection, page, &mut lines, max_bytes).await?;
+    Ok(PageRows {
+        first: places.first,
+        last: places.last,
+        has_more: places.has_more,
+        ..lines.rows
+    })
+}
+
+/// Reads a page. What was taken before an error is of no use.
+pub async fn read_rows(
+    pool: &PgPool,
+    page: Page<'_>,
+    rows: &mut impl TakesRows,
+    limits: Limits,
+) -> Result<Places, RunError> {
+    let mut transaction =
+        read_only(pool, limits.patience, views_as_of(page.names, page.scope)).await?;
+    let places = read_rows_within(&mut transaction, page, rows, limits.max_bytes).await?;
+    end_reading(transaction, places.has_more).await?;
+    Ok(places)
+}
+
+async fn end_reading(
+    transaction: Transaction<'static, Postgres>,
+    has_more: bool,
+) -> Result<(), sqlx::Error> {
+    if has_more {
+        // What is left of the answer is thrown away with the transaction.
+        transaction.rollback().await
+    } else {
+        transaction.commit().await
+    }
+}
+
+async fn read_rows_within(
+    connection: &mut PgConnection,
+    page: Page<'_>,
+    rows: &mut impl TakesRows,
+    max_bytes: usize,
+) -> Result<Places, RunError> {
     let wanted = page.limit as usize;
     // One more than asked for says whether there are more.
     let page = Page {
@@ -98,32 +198,33 @@ pub async fn read_page_within(
         ..page
     };
     let (sql, binds) = page.sql()?;
-    let mut rows = PageRows::default();
+    let mut places = Places::default();
+    let (width, bytes_before) = (rows.width(), rows.bytes());
     {
         let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
         let mut stream = binds.give(query).fetch(&mut *connection);
         let mut latest: Option<PgRow> = None;
+        let mut taken = 0;
         while let Some(row) = stream.try_next().await? {
-            if rows.ends.len() == wanted || rows.bytes.len() >= max_bytes {
-                rows.has_more = true;
+            if taken == wanted || rows.bytes() - bytes_before >= max_bytes {
+                places.has_more = true;
                 break;
             }
-            writer.write(&row, &mut rows.bytes)?;
-            rows.bytes.extend(end);
-            rows.ends.push(rows.bytes.len());
-            if rows.first.is_none() {
-                rows.first = Some(place(&row, writer, page.order, page.names)?);
+            rows.take(&row)?;
+            taken += 1;
+            if places.first.is_none() {
+                places.first = Some(place(&row, width, page.order, page.names)?);
             }
             latest = Some(row);
         }
-        rows.last = latest
-            .map(|row| place(&row, writer, page.order, page.names))
+        places.last = latest
+            .map(|row| place(&row, width, page.order, page.names))
             .transpose()?;
     }
     if matches!(page.direction, Direction::Before(_)) {
-        std::mem::swap(&mut rows.first, &mut rows.last);
+        std::mem::swap(&mut places.first, &mut places.last);
     }
-    Ok(rows)
+    Ok(places)
 }
 
 /// A transaction that writes nothing, whatever a statement says, and ends statements that take too long. Views that are
@@ -153,13 +254,8 @@ fn views_as_of(names: &Names, scope: &Scope) -> Option<DateTime<Utc>> {
 }
 
 /// The place of a row: what stands behind the selected columns.
-fn place(
-    row: &PgRow,
-    writer: &Writer,
-    order: &Order,
-    names: &Names,
-) -> Result<Cursor, sqlx::Error> {
-    let mut column = writer.width();
+fn place(row: &PgRow, width: usize, order: &Order, names: &Names) -> Result<Cursor, sqlx::Error> {
+    let mut column = width;
     let mut values = Vec::with_capacity(order.keys.len());
     for key in &order.keys {
         if key.kind == Kind::Number {
@@ -242,8 +338,9 @@ pub async fn estimate(
     scope: &Scope,
     filter: Option<&Filter>,
 ) -> Result<i64, RunError> {
-    let (sql, binds) = counted(names, scope, filter, "explain (format json) select 1")?;
-    let mut transaction = read_only(pool, ESTIMATE_PATIENCE, views_as_of(names, scope)).await?;
+    let names = names.without_indexes();
+    let (sql, binds) = counted(&names, scope, filter, "explain (format json) select 1")?;
+    let mut transaction = read_only(pool, ESTIMATE_PATIENCE, views_as_of(&names, scope)).await?;
     let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
     let row = binds.give(query).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;

@@ -1,9 +1,10 @@
 //! All rows at once, as a stream.
 //!
 //! Pages are read one after the other in the order of the rows' keys, each in a transaction of its own: no cursor is held
-//! open for a client, and no old version of a row. One page is read while the one before is sent, and no more: memory is
-//! the same for ten rows and ten million. A body ends properly only when the last row was sent; whatever goes wrong before
-//! that (a fault, a panic, a client that takes nothing for too long) breaks the connection instead.
+//! open for a client, and no old version of a row. One page is read while the one before is sent, and no more (for Parquet:
+//! one row group): memory is the same for ten rows and ten million. A body ends properly only when the last row was sent;
+//! whatever goes wrong before that (a fault, a panic, a client that takes nothing for too long) breaks the connection
+//! instead.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::{
     auth::Caller,
     error::ApiError,
     openapi::LINES,
-    query::{Cursor, Direction, Format, Limits, PageRows, Writer, read_page},
+    query::{Cursor, Direction, Format, Limits, ParquetWriter, Writer, read_page, read_rows},
 };
 
 /// Rows that are read at once.
@@ -39,6 +40,8 @@ const SEND_PATIENCE: Duration = Duration::from_secs(120);
 /// How often a chunk is tried while the database is busy, and the pause between.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
+/// The media type of Parquet.
+pub const PARQUET: &str = "application/vnd.apache.parquet";
 
 /// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -49,6 +52,8 @@ pub enum ExportFormat {
     Ndjson,
     /// RFC 4180 with a line of names; texts that a spreadsheet would run get an apostrophe in front.
     Csv,
+    /// A file with typed columns, compressed: ids and single attributes are texts, times are in microseconds UTC.
+    Parquet,
 }
 
 /// Which rows, and in which form.
@@ -77,14 +82,27 @@ enum Piece {
     Broken,
 }
 
+/// How the rows are written.
+enum Form {
+    Text {
+        writer: Writer,
+        format: Format,
+        end: &'static [u8],
+    },
+    Parquet(Box<ParquetWriter>),
+}
+
 /// What reads the chunks.
 struct Export {
     pool: PgPool,
     asked: Asked,
-    writer: Writer,
-    format: Format,
-    end: &'static [u8],
     _room: OwnedSemaphorePermit,
+}
+
+/// What was read: the bytes to send, which may be none yet, and where to go on.
+struct Chunk {
+    bytes: Vec<u8>,
+    next: Option<Cursor>,
 }
 
 /// Answers the rows.
@@ -105,24 +123,23 @@ pub async fn export(
     let subject = subject.into();
     let name = subject.name().replace('/', "-");
     let asked = Asked::understand(state, caller, subject, &wanted).await?;
-    let (format, end, media_type, extension): (_, &[u8], _, _) =
-        match query.format.unwrap_or_default() {
-            ExportFormat::Ndjson => (Format::Json, b"\n", LINES, "ndjson"),
-            ExportFormat::Csv => (Format::Csv, b"\r\n", "text/csv; charset=utf-8", "csv"),
-        };
+    let format = query.format.unwrap_or_default();
+    let (media_type, extension) = match format {
+        ExportFormat::Ndjson => (LINES, "ndjson"),
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "csv"),
+        ExportFormat::Parquet => (PARQUET, "parquet"),
+    };
+    let mut form = Form::new(format, &asked)?;
     let room = std::sync::Arc::clone(&state.exports).try_acquire_owned();
     let export = Export {
         pool: state.pool.clone(),
-        writer: Writer::new(&asked.names, &asked.selected, format),
         asked,
-        format,
-        end,
         _room: room.map_err(|_| ApiError::Busy)?,
     };
     // What is wrong with the request shows with its first rows, as long as there is a status to answer.
-    let first = export.chunk(None).await?;
+    let first = export.chunk(&mut form, None).await?;
     let (sender, pieces) = mpsc::channel(1);
-    tokio::spawn(export.send(first, sender));
+    tokio::spawn(export.send(form, first, sender));
     let headers = [
         (header::CONTENT_TYPE, media_type.to_owned()),
         (
@@ -148,62 +165,162 @@ fn body(pieces: mpsc::Receiver<Piece>) -> Body {
     }))
 }
 
+impl Form {
+    fn new(format: ExportFormat, asked: &Asked) -> Result<Self, ApiError> {
+        let (format, end): (_, &[u8]) = match format {
+            ExportFormat::Ndjson => (Format::Json, b"\n"),
+            ExportFormat::Csv => (Format::Csv, b"\r\n"),
+            ExportFormat::Parquet => {
+                let file = ParquetWriter::new(&asked.names, &asked.selected);
+                return file
+                    .map(|file| Self::Parquet(Box::new(file)))
+                    .map_err(ApiError::internal);
+            }
+        };
+        Ok(Self::Text {
+            writer: Writer::new(&asked.names, &asked.selected, format),
+            format,
+            end,
+        })
+    }
+
+    /// What comes before the first row.
+    fn header(&self) -> Vec<u8> {
+        match self {
+            Self::Text { writer, .. } => writer.header(),
+            // Its first bytes come with the first rows.
+            Self::Parquet(_) => Vec::new(),
+        }
+    }
+
+    /// How many rows were read that are not written yet.
+    fn rows_kept(&self) -> usize {
+        match self {
+            Self::Text { .. } => 0,
+            Self::Parquet(file) => file.rows(),
+        }
+    }
+
+    fn forget_beyond(&mut self, rows: usize) {
+        if let Self::Parquet(file) = self {
+            file.forget_beyond(rows);
+        }
+    }
+
+    /// What can be sent of the rows that were kept back, or what is left of all. That is work for the processor: others
+    /// are not kept waiting.
+    async fn ready(self, is_end: bool) -> Result<(Self, Vec<u8>), ApiError> {
+        match self {
+            Self::Parquet(mut file) if is_end || file.is_full() => {
+                let written = tokio::task::spawn_blocking(move || {
+                    let bytes = if is_end {
+                        file.finish()
+                    } else {
+                        file.write_group()
+                    };
+                    bytes.map(|bytes| (Self::Parquet(file), bytes))
+                });
+                let written = written.await.map_err(ApiError::internal)?;
+                written.map_err(ApiError::internal)
+            }
+            other => Ok((other, Vec::new())),
+        }
+    }
+}
+
 impl Export {
     /// Reads on and sends, until all is sent, something fails, or nobody takes it any more.
-    async fn send(self, first: PageRows, pieces: mpsc::Sender<Piece>) {
-        let header = Bytes::from(self.writer.header());
-        if !header.is_empty() && !sent(&pieces, Piece::Rows(header)).await {
-            return;
+    async fn send(self, form: Form, first: Chunk, pieces: mpsc::Sender<Piece>) {
+        match self.send_all(form, first, &pieces).await {
+            Ok(true) => {
+                sent(&pieces, Piece::Done).await;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "an export broke off");
+                sent(&pieces, Piece::Broken).await;
+            }
         }
+    }
+
+    /// Answers whether somebody took everything.
+    async fn send_all(
+        &self,
+        mut form: Form,
+        first: Chunk,
+        pieces: &mpsc::Sender<Piece>,
+    ) -> Result<bool, ApiError> {
         let mut chunk = first;
+        if !sent(pieces, Piece::Rows(form.header().into())).await {
+            return Ok(false);
+        }
         loop {
-            let place = chunk.last.take().filter(|_| chunk.has_more);
-            if !chunk.bytes.is_empty()
-                && !sent(
-                    &pieces,
-                    Piece::Rows(std::mem::take(&mut chunk.bytes).into()),
-                )
-                .await
-            {
-                return;
+            let place = chunk.next.take();
+            let (kept, ready) = form.ready(place.is_none()).await?;
+            form = kept;
+            for bytes in [std::mem::take(&mut chunk.bytes), ready] {
+                if !sent(pieces, Piece::Rows(bytes.into())).await {
+                    return Ok(false);
+                }
             }
             let Some(place) = place else {
-                sent(&pieces, Piece::Done).await;
-                return;
+                return Ok(true);
             };
-            chunk = match self.chunk_at_last(place).await {
-                Ok(chunk) => chunk,
-                Err(error) => {
-                    tracing::warn!(%error, "an export broke off");
-                    sent(&pieces, Piece::Broken).await;
-                    return;
-                }
-            };
+            chunk = self.chunk_at_last(&mut form, place).await?;
         }
     }
 
     /// A chunk in the middle: the client cannot come again for it, so it is tried several times.
-    async fn chunk_at_last(&self, place: Cursor) -> Result<PageRows, ApiError> {
+    async fn chunk_at_last(&self, form: &mut Form, place: Cursor) -> Result<Chunk, ApiError> {
         for _ in 1..ATTEMPTS {
-            match self.chunk(Some(place.clone())).await {
+            match self.chunk(form, Some(place.clone())).await {
                 Err(ApiError::Busy | ApiError::Contention) => tokio::time::sleep(PAUSE).await,
                 other => return other,
             }
         }
-        self.chunk(Some(place)).await
+        self.chunk(form, Some(place)).await
     }
 
-    async fn chunk(&self, place: Option<Cursor>) -> Result<PageRows, ApiError> {
-        let page = self
-            .asked
-            .page(self.format, Direction::After(place), CHUNK_ROWS);
-        let rows = read_page(&self.pool, page, &self.writer, self.end, LIMITS).await?;
+    /// Reads a chunk; after an error everything is as it was.
+    async fn chunk(&self, form: &mut Form, place: Option<Cursor>) -> Result<Chunk, ApiError> {
+        let rows_before = form.rows_kept();
+        let read = self.read(form, place).await;
+        read.inspect_err(|_| form.forget_beyond(rows_before))
+    }
+
+    async fn read(&self, form: &mut Form, place: Option<Cursor>) -> Result<Chunk, ApiError> {
+        let page = |format| self.asked.page(format, Direction::After(place), CHUNK_ROWS);
+        let chunk = match form {
+            Form::Text {
+                writer,
+                format,
+                end,
+            } => {
+                let rows = read_page(&self.pool, page(*format), writer, end, LIMITS).await?;
+                Chunk {
+                    bytes: rows.bytes,
+                    next: rows.last.filter(|_| rows.has_more),
+                }
+            }
+            Form::Parquet(file) => {
+                // Single attributes are texts, as in CSV.
+                let places =
+                    read_rows(&self.pool, page(Format::Csv), file.as_mut(), LIMITS).await?;
+                Chunk {
+                    bytes: Vec::new(),
+                    next: places.last.filter(|_| places.has_more),
+                }
+            }
+        };
         self.asked.still_known(&self.pool).await?;
-        Ok(rows)
+        Ok(chunk)
     }
 }
 
-/// Hands a piece over; answers whether somebody takes it.
+/// Hands a piece over, if there is anything in it; answers whether somebody takes it.
 async fn sent(pieces: &mpsc::Sender<Piece>, piece: Piece) -> bool {
+    if matches!(&piece, Piece::Rows(bytes) if bytes.is_empty()) {
+        return true;
+    }
     pieces.send_timeout(piece, SEND_PATIENCE).await.is_ok()
 }

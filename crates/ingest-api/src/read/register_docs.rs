@@ -5,7 +5,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use super::{
-    export::ExportQuery,
+    export::{ExportQuery, PARQUET},
     register::{ListQuery, RowCount},
 };
 use crate::{
@@ -37,6 +37,7 @@ pub fn export(source: &'static Source) -> Operation {
         .query::<ExportQuery>()
         .answers_as(200, "The rows.", LINES, schema_of::<String>())
         .or_as("text/csv", schema_of::<String>())
+        .or_as(PARQUET, Box::new(|_| json!({"contentMediaType": PARQUET})))
 }
 
 fn operation(source: &Source, verb: &str, what: &str) -> Operation {

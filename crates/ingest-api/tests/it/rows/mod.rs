@@ -4,13 +4,16 @@
 //! SQL; `generate` draws rows and questions.
 
 mod access;
+mod evolving;
 mod export;
 mod generate;
+mod indexes;
 mod instants;
 mod isolation;
 mod matrix;
 mod oracle;
 mod pages;
+mod parquet;
 mod promoted;
 mod refusals;
 mod views;
