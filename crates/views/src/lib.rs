@@ -39,7 +39,7 @@ pub use error::ViewError;
 pub use explain::{AccessPath, Explanation, Step, explain};
 pub use find::{FoundPrincipal, FoundResource, find_principals, find_resources};
 pub use install::install;
-pub use matrix::{MatrixCell, MatrixWay, permission_matrix};
+pub use matrix::{MatrixCell, MatrixWay, permission_matrix, permission_matrix_within};
 pub use page::{
     Access, Cursor, Holder, Holding, MAX_PAGE, Page, principal_holdings, resource_holders,
 };

@@ -1,8 +1,9 @@
 //! Pages of the permission matrix.
 
+use futures_util::TryStreamExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::ViewError;
@@ -30,6 +31,20 @@ pub struct MatrixCell {
     pub via: Vec<MatrixWay>,
 }
 
+impl MatrixCell {
+    /// About how much memory it takes.
+    fn size(&self) -> usize {
+        let ways = self.via.iter().map(|way| {
+            size_of::<MatrixWay>()
+                + way.kind.len()
+                + way.name.as_ref().map_or(0, String::len)
+                + way.assignment_type.len()
+                + way.role_scope.len()
+        });
+        size_of::<Self>() + ways.sum::<usize>()
+    }
+}
+
 /// One way to a cell's access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -46,6 +61,14 @@ pub struct MatrixWay {
     pub role_scope: String,
 }
 
+const CELLS: &str =
+    "select m.resource_id, m.principal_id, m.is_direct, m.is_indirect, m.is_owner, m.is_eligible,
+            m.is_governed, m.via
+     from systems s
+     cross join lateral permission_matrix(s.system_id, $3, $4) m
+     where s.workspace_id = $1 and s.system_id = $2
+     order by m.resource_id, m.principal_id";
+
 /// The cells of a page that are not empty, by resource and principal. A page is what both axes show: each is paged by
 /// key on its own, and this asks for the rectangle. Empty for a system of another workspace.
 pub async fn permission_matrix(
@@ -55,18 +78,38 @@ pub async fn permission_matrix(
     resource_ids: &[Uuid],
     principal_ids: &[Uuid],
 ) -> Result<Vec<MatrixCell>, ViewError> {
-    Ok(sqlx::query_as(
-        "select m.resource_id, m.principal_id, m.is_direct, m.is_indirect, m.is_owner, m.is_eligible,
-                m.is_governed, m.via
-         from systems s
-         cross join lateral permission_matrix(s.system_id, $3, $4) m
-         where s.workspace_id = $1 and s.system_id = $2
-         order by m.resource_id, m.principal_id",
-    )
-    .bind(workspace_id)
-    .bind(system_id)
-    .bind(resource_ids)
-    .bind(principal_ids)
-    .fetch_all(pool)
-    .await?)
+    Ok(sqlx::query_as(CELLS)
+        .bind(workspace_id)
+        .bind(system_id)
+        .bind(resource_ids)
+        .bind(principal_ids)
+        .fetch_all(pool)
+        .await?)
+}
+
+/// The same within the caller's transaction; none where the cells are larger than `max_bytes`, about.
+pub async fn permission_matrix_within(
+    connection: &mut PgConnection,
+    workspace_id: i32,
+    system_id: i32,
+    resource_ids: &[Uuid],
+    principal_ids: &[Uuid],
+    max_bytes: usize,
+) -> Result<Option<Vec<MatrixCell>>, ViewError> {
+    let mut stream = sqlx::query_as::<_, MatrixCell>(CELLS)
+        .bind(workspace_id)
+        .bind(system_id)
+        .bind(resource_ids)
+        .bind(principal_ids)
+        .fetch(connection);
+    let mut cells = Vec::new();
+    let mut bytes = 0;
+    while let Some(cell) = stream.try_next().await? {
+        bytes += cell.size();
+        if bytes > max_bytes {
+            return Ok(None);
+        }
+        cells.push(cell);
+    }
+    Ok(Some(cells))
 }

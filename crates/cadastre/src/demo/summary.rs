@@ -17,7 +17,7 @@ struct Items<T> {
 
 /// Prints totals and the three most privileged principals with the path that makes them so.
 pub async fn print(questions: &Questions) -> anyhow::Result<()> {
-    let totals: Totals = questions.get("totals", &[]).await?;
+    let totals: Totals = questions.get("totals", &[("count", "exact")]).await?;
     println!("The register holds:\n{}", render_totals(&totals));
     let privileged: Items<PrivilegedPrincipal> = questions
         .get("access/privileged", &[("limit", "3")])
@@ -35,20 +35,28 @@ pub async fn print(questions: &Questions) -> anyhow::Result<()> {
 
 fn render_totals(totals: &Totals) -> String {
     let rows = [
-        ("systems", totals.systems),
-        ("principals", totals.principals),
-        ("resources", totals.resources),
-        ("resource assignments", totals.resource_assignments),
+        ("systems", "systems", Some(totals.systems)),
+        ("principals", "principals", Some(totals.principals)),
+        ("resources", "resources", Some(totals.resources)),
+        (
+            "resource assignments",
+            "resourceAssignments",
+            Some(totals.resource_assignments),
+        ),
         (
             "effective access (groups resolved)",
+            "effectiveAccess",
             totals.effective_access,
         ),
     ];
-    let rows = rows.map(|(name, count)| {
-        vec![
-            name.to_owned(),
-            format!("{:>12}", number(count.unsigned_abs())),
-        ]
+    let rows = rows.map(|(what, name, count)| {
+        let is_estimated = totals.estimated.iter().any(|known| known == name);
+        let about = if is_estimated { "about " } else { "" };
+        let count = count.map_or_else(
+            || "not counted".to_owned(),
+            |count| format!("{about}{}", number(count.unsigned_abs())),
+        );
+        vec![what.to_owned(), format!("{count:>12}")]
     });
     table(&["What", "        Rows"], &rows)
 }

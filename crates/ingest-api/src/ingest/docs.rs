@@ -24,7 +24,7 @@ pub fn post(entity: Entity) -> Operation {
     let lines = example::lines(&call);
     let operation = Operation::new(
         Tag::Records,
-        format!("post{}", type_name(entity)),
+        format!("post{}", type_name(entity.wire_name())),
         format!("Post records: {}", about(entity)),
     )
     .says(HOW)
@@ -59,10 +59,9 @@ pub fn post(entity: Entity) -> Operation {
     )
 }
 
-/// The name of an entity's call in the schemas and operation ids.
-pub fn type_name(entity: Entity) -> String {
-    entity
-        .wire_name()
+/// What is named so on the wire, as it is named in the schemas and operation ids.
+pub fn type_name(wire_name: &str) -> String {
+    wire_name
         .split(['-', '/'])
         .map(|word| {
             let (first, rest) = word.split_at(1);
@@ -115,7 +114,7 @@ fn call_schema(entity: Entity) -> SchemaOf {
         });
         properties["scope"] = scope_schema(entity);
         properties["deletedIds"]["items"] = key_schema(entity);
-        let name = format!("{}Call", type_name(entity));
+        let name = format!("{}Call", type_name(entity.wire_name()));
         let pointer = format!("#/components/schemas/{name}");
         generator.definitions_mut().insert(name, call);
         json!({"$ref": pointer})

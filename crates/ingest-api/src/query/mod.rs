@@ -12,6 +12,7 @@
 //! - Every statement names the systems that the caller may see, and goes through one system at a time.
 
 mod bind;
+mod called;
 mod compile;
 mod cursor;
 mod filter;
@@ -25,15 +26,20 @@ mod run;
 mod source;
 #[cfg(test)]
 mod tests;
+mod views;
 
+pub use called::{Argument, Called};
 pub use cursor::Cursor;
 pub use filter::{Comparison, Filter, Literal, Name, Operand, Place, Test, Value};
 pub use names::{Names, Selected};
 pub use order::Order;
 pub use output::{Format, Writer, write_string};
 pub use page::{Direction, Page, Scope};
-pub use run::{Limits, PageRows, RunError, count_exactly, estimate, read_page};
-pub use source::{Field, Kind, Source, orphan_references};
+pub use run::{
+    Limits, PageRows, RunError, count_exactly, estimate, read_only, read_page, read_page_within,
+};
+pub use source::{Field, Kind, Source};
+pub use views::{functions, views};
 
 /// Most characters of a filter.
 pub const MAX_FILTER_CHARS: usize = 4_096;

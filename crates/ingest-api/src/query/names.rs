@@ -1,7 +1,7 @@
 //! Names become SQL: the columns of a source, extended attributes in the JSON or in columns of their own.
 
 use super::{
-    Field, Kind, QueryError, Source,
+    Called, Field, Kind, QueryError, Source,
     bind::{Bind, Binds},
     filter::Name,
     output::Format,
@@ -23,6 +23,8 @@ pub const SORTED_CHARS: usize = 200;
 pub struct Names {
     /// Whose columns.
     pub source: &'static Source,
+    /// The call, where the source is a function.
+    called: Option<Called>,
     /// Attributes with columns of their own.
     promoted: Vec<Promoted>,
 }
@@ -51,7 +53,32 @@ impl Names {
     /// The names of a source and of attributes with columns of their own; none of these as of an instant, for which only
     /// the JSON is known.
     pub const fn new(source: &'static Source, promoted: Vec<Promoted>) -> Self {
-        Self { source, promoted }
+        Self {
+            source,
+            called: None,
+            promoted,
+        }
+    }
+
+    /// The names of what a function answers.
+    pub const fn of_call(called: Called) -> Self {
+        Self {
+            source: called.source,
+            called: Some(called),
+            promoted: Vec::new(),
+        }
+    }
+
+    /// Is it a function with its arguments?
+    pub const fn is_called(&self) -> bool {
+        self.called.is_some()
+    }
+
+    /// What stands behind `from`.
+    pub fn relation(&self) -> &str {
+        self.called
+            .as_ref()
+            .map_or(self.source.relation, Called::relation)
     }
 
     /// The core column with a name.

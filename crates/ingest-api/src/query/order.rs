@@ -63,10 +63,13 @@ impl Order {
         text.contains("ext")
     }
 
-    /// What a cursor of this order is good for: the source, the keys, their directions and types.
+    /// What a cursor of this order is good for: the source with its arguments, the keys, their directions and types.
     pub fn identity(&self, names: &Names) -> String {
         use std::fmt::Write as _;
         let mut identity = names.source.name.to_owned();
+        if names.is_called() {
+            identity += names.relation();
+        }
         for key in &self.keys {
             let sign = if key.is_descending { '-' } else { '+' };
             // Writing to a string cannot fail.

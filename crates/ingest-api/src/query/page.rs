@@ -65,7 +65,7 @@ pub fn from_and_conditions(
     let source = names.source;
     let from = match (scope.as_of, &source.as_of) {
         (Some(at), Some(function)) => format!("{function}({}) t", binds.push(Bind::Time(at))),
-        _ => format!("{} t", source.relation),
+        _ => format!("{} t", names.relation()),
     };
     let mut conditions = String::new();
     if source.keeps_removed && !scope.includes_removed && scope.as_of.is_none() {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Transaction, postgres::PgRow, types::Json};
+use sqlx::{
+    AssertSqlSafe, PgConnection, PgPool, Postgres, Row as _, Transaction, postgres::PgRow,
+    types::Json,
+};
 
 use super::{
     Cursor, Filter, Kind, Names, Order, QueryError, Scope, Writer,
@@ -67,6 +70,25 @@ pub async fn read_page(
     end: &[u8],
     limits: Limits,
 ) -> Result<PageRows, RunError> {
+    let mut transaction = read_only(pool, limits.patience).await?;
+    let rows = read_page_within(&mut transaction, page, writer, end, limits.max_bytes).await?;
+    if rows.has_more {
+        // What is left of the answer is thrown away with the transaction.
+        transaction.rollback().await?;
+    } else {
+        transaction.commit().await?;
+    }
+    Ok(rows)
+}
+
+/// Reads a page within the caller's transaction.
+pub async fn read_page_within(
+    connection: &mut PgConnection,
+    page: Page<'_>,
+    writer: &Writer,
+    end: &[u8],
+    max_bytes: usize,
+) -> Result<PageRows, RunError> {
     let wanted = page.limit as usize;
     // One more than asked for says whether there are more.
     let page = Page {
@@ -74,14 +96,13 @@ pub async fn read_page(
         ..page
     };
     let (sql, binds) = page.sql()?;
-    let mut transaction = read_only(pool, limits.patience).await?;
     let mut rows = PageRows::default();
     {
         let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
-        let mut stream = binds.give(query).fetch(&mut *transaction);
+        let mut stream = binds.give(query).fetch(&mut *connection);
         let mut latest: Option<PgRow> = None;
         while let Some(row) = stream.try_next().await? {
-            if rows.ends.len() == wanted || rows.bytes.len() >= limits.max_bytes {
+            if rows.ends.len() == wanted || rows.bytes.len() >= max_bytes {
                 rows.has_more = true;
                 break;
             }
@@ -97,12 +118,6 @@ pub async fn read_page(
             .map(|row| place(&row, writer, page.order, page.names))
             .transpose()?;
     }
-    if rows.has_more {
-        // What is left of the answer is thrown away with the transaction.
-        transaction.rollback().await?;
-    } else {
-        transaction.commit().await?;
-    }
     if matches!(page.direction, Direction::Before(_)) {
         std::mem::swap(&mut rows.first, &mut rows.last);
     }
@@ -110,7 +125,7 @@ pub async fn read_page(
 }
 
 /// A transaction that writes nothing, whatever a statement says, and ends statements that take too long.
-async fn read_only(
+pub async fn read_only(
     pool: &PgPool,
     patience: Duration,
 ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {

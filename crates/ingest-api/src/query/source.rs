@@ -62,21 +62,34 @@ pub struct Field {
     pub kind: Kind,
     /// Can it be null?
     pub is_nullable: bool,
+    /// Is it a list? Only of the type [`Kind::Json`].
+    pub is_list: bool,
 }
 
 impl Field {
-    const fn new(wire: &'static str, sql: &'static str, kind: Kind) -> Self {
+    /// A column that is never null.
+    pub const fn new(wire: &'static str, sql: &'static str, kind: Kind) -> Self {
         Self {
             wire,
             sql,
             kind,
             is_nullable: false,
+            is_list: false,
         }
     }
 
-    const fn nullable(mut self) -> Self {
+    /// The same column where it may be null.
+    #[must_use]
+    pub const fn nullable(mut self) -> Self {
         self.is_nullable = true;
         self
+    }
+
+    /// A column with JSON lists.
+    pub const fn list(wire: &'static str, sql: &'static str) -> Self {
+        let mut field = Self::new(wire, sql, Kind::Json);
+        field.is_list = true;
+        field
     }
 
     fn of(column: &Column, is_key: bool) -> Self {
@@ -86,6 +99,7 @@ impl Field {
             kind: column.kind.into(),
             // The tables say `not null` in the same places, which a test checks.
             is_nullable: !(is_key || column.is_required || column.default.is_some()),
+            is_list: false,
         }
     }
 }
@@ -95,7 +109,10 @@ impl Field {
 pub struct Source {
     /// Its name on the wire.
     pub name: &'static str,
-    /// What stands behind `from`.
+    /// What its rows are, for people.
+    pub about: &'static str,
+    /// What stands behind `from`. Of a function: its call with the names of its arguments in braces, which
+    /// [`Called`](super::Called) replaces.
     pub relation: &'static str,
     /// What stands behind `from` as of an instant, up to the instant; none where only the present is known.
     pub as_of: Option<String>,
@@ -138,6 +155,7 @@ fn table(spec: &EntitySpec) -> Source {
     ]);
     Source {
         name: spec.entity.wire_name(),
+        about: crate::ingest::about(spec.entity),
         relation: spec.table,
         as_of: spec.keeps_history.then(|| format!("{}_as_of", spec.table)),
         fields,
@@ -149,29 +167,4 @@ fn table(spec: &EntitySpec) -> Source {
         entity: Some(spec.entity),
         keeps_removed: true,
     }
-}
-
-/// The view of references that point nowhere. Assignments that differ in their role scope only are the same reference.
-pub fn orphan_references() -> &'static Source {
-    static SOURCE: LazyLock<Source> = LazyLock::new(|| Source {
-        name: "orphan-references",
-        relation: "(select distinct system_id, kind, missing_id, referring_id, relation from orphan_references)",
-        as_of: None,
-        fields: vec![
-            Field::new("systemId", "system_id", Kind::Int),
-            Field::new("kind", "kind", Kind::Text),
-            Field::new("missingId", "missing_id", Kind::Uuid),
-            Field::new("referringId", "referring_id", Kind::Uuid),
-            Field::new("relation", "relation", Kind::Text),
-        ],
-        key: vec![
-            ("kind", Kind::Text),
-            ("missing_id", Kind::Uuid),
-            ("referring_id", Kind::Uuid),
-            ("relation", Kind::Text),
-        ],
-        entity: None,
-        keeps_removed: false,
-    });
-    &SOURCE
 }

@@ -10,7 +10,7 @@ use super::{
     bind::Binds,
     compile,
     filter::{Comparison, Filter, Literal, Name, Operand, Place, Test, Value},
-    lexer, orphan_references,
+    lexer, views,
 };
 use crate::{attributes::Promoted, entity};
 
@@ -359,7 +359,7 @@ fn rows_as_of_an_instant_come_from_the_tables_function_and_views_from_themselves
         "{past}"
     );
     assert!(sql(&names, None, None, false).contains("t.deleted_at is null"));
-    let view = Names::new(orphan_references(), Vec::new());
+    let view = Names::new(&views()[0], Vec::new());
     assert!(sql(&view, Some("-kind"), None, false).contains("from orphan_references) t"));
     assert!(Order::parse(Some("ext.a"), &view).is_err());
 }

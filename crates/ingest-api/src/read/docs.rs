@@ -7,7 +7,7 @@ use views::{
     Explanation, FoundPrincipal, FoundResource, Holder, Holding, Page, PrivilegedPrincipal, Totals,
 };
 
-use super::{ExplainQuery, Find, Items, Limit, PageQuery};
+use super::{ExplainQuery, Find, Items, Limit, PageQuery, totals::TotalsQuery};
 use crate::{
     openapi::{Operation, Tag},
     system::SystemInfo,
@@ -38,6 +38,8 @@ pub fn systems() -> Operation {
 
 pub fn totals() -> Operation {
     whole_workspace("getTotals", "How much there is")
+        .says("Large tables are not counted unless asked for: `estimated` names the numbers that come from PostgreSQL's statistics, all others are counted.")
+        .query::<TotalsQuery>()
         .answers::<Totals>(200, "Live rows of every table.")
 }
 

@@ -18,13 +18,13 @@ use serde::Deserialize;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::register::{Asked, Wanted};
+use super::register::{Asked, Subject, Wanted};
 use crate::{
     app::AppState,
     auth::Caller,
     error::ApiError,
     openapi::LINES,
-    query::{Cursor, Direction, Format, Limits, PageRows, Source, Writer, read_page},
+    query::{Cursor, Direction, Format, Limits, PageRows, Writer, read_page},
 };
 
 /// Rows that are read at once.
@@ -56,18 +56,18 @@ pub enum ExportFormat {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExportQuery {
     /// The form; `ndjson` when absent.
-    format: Option<ExportFormat>,
+    pub format: Option<ExportFormat>,
     /// A condition, as in the list.
     #[schemars(length(min = 1, max = 4096))]
-    filter: Option<String>,
+    pub filter: Option<String>,
     /// The fields, separated by commas; all when absent.
     #[schemars(length(min = 1, max = 2048))]
-    fields: Option<String>,
+    pub fields: Option<String>,
     /// Removed rows too, which have `deletedAt`.
-    include_deleted: Option<bool>,
+    pub include_deleted: Option<bool>,
     /// As the rows were at this instant.
     #[schemars(extend("format" = "date-time"))]
-    as_of: Option<String>,
+    pub as_of: Option<String>,
 }
 
 /// A piece of the body, or the sign that there is no more.
@@ -91,7 +91,7 @@ struct Export {
 pub async fn export(
     state: &AppState,
     caller: &Caller,
-    source: &'static Source,
+    subject: impl Into<Subject>,
     query: ExportQuery,
 ) -> Result<Response, ApiError> {
     let wanted = Wanted {
@@ -102,7 +102,9 @@ pub async fn export(
         as_of: query.as_of.as_deref(),
         is_long: true,
     };
-    let asked = Asked::understand(state, caller, source, &wanted).await?;
+    let subject = subject.into();
+    let name = subject.name().replace('/', "-");
+    let asked = Asked::understand(state, caller, subject, &wanted).await?;
     let (format, end, media_type, extension): (_, &[u8], _, _) =
         match query.format.unwrap_or_default() {
             ExportFormat::Ndjson => (Format::Json, b"\n", LINES, "ndjson"),
@@ -121,7 +123,6 @@ pub async fn export(
     let first = export.chunk(None).await?;
     let (sender, pieces) = mpsc::channel(1);
     tokio::spawn(export.send(first, sender));
-    let name = source.name.replace('/', "-");
     let headers = [
         (header::CONTENT_TYPE, media_type.to_owned()),
         (

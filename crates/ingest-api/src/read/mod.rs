@@ -2,10 +2,15 @@
 //!
 //! Every answer is limited to the caller's workspace and to the systems that its key may touch.
 
+mod called;
+mod called_docs;
 mod docs;
 mod export;
+mod matrix;
+mod matrix_docs;
 mod register;
 mod register_docs;
+mod totals;
 
 use axum::{Json, extract::State};
 use contract::{Permission, SystemId};
@@ -27,7 +32,6 @@ use crate::{
 pub fn routes() -> Routes {
     Routes::new()
         .get("/api/systems", systems, docs::systems())
-        .get("/api/totals", totals, docs::totals())
         .get("/api/principals", find_principals, docs::find_principals())
         .get("/api/resources", find_resources, docs::find_resources())
         .get(
@@ -43,6 +47,9 @@ pub fn routes() -> Routes {
         .get("/api/access/explain", explain, docs::explain())
         .get("/api/access/privileged", privileged, docs::privileged())
         .merge(register::routes())
+        .merge(called::routes())
+        .merge(matrix::routes())
+        .merge(totals::routes())
 }
 
 fn readable(caller: &Caller) -> Result<(), ApiError> {
@@ -86,15 +93,6 @@ async fn systems(
     let mut items = system::list(&state.pool, caller.workspace_id).await?;
     items.retain(|system| caller.may_touch(system.system_id));
     Ok(Json(Items { items }))
-}
-
-async fn totals(
-    State(state): State<AppState>,
-    caller: Caller,
-) -> Result<Json<views::Totals>, ApiError> {
-    readable(&caller)?;
-    whole_workspace(&caller)?;
-    Ok(Json(views::totals(&state.pool, caller.workspace_id).await?))
 }
 
 /// What to look for.

@@ -7,11 +7,12 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use contract::SystemId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-use super::{export, readable, register_docs};
+use super::{export, readable, register_docs, visible};
 use crate::{
     app::AppState,
     attributes,
@@ -22,9 +23,9 @@ use crate::{
     openapi::Routes,
     params::{InQuery, MAX_PAGE, USUAL_PAGE},
     query::{
-        Cursor, Direction, Filter, Format, Limits, Names, Order, Page, PageRows, QueryError,
-        RunError, Scope, Selected, Source, Writer, count_exactly, estimate, orphan_references,
-        read_page, write_string,
+        Called, Cursor, Direction, Filter, Format, Limits, Names, Order, Page, PageRows,
+        QueryError, RunError, Scope, Selected, Source, Writer, count_exactly, estimate, read_page,
+        views, write_string,
     },
     system,
 };
@@ -44,7 +45,7 @@ pub fn routes() -> Routes {
     entity::ALL
         .iter()
         .map(|spec| Source::of(spec))
-        .chain([orphan_references()])
+        .chain(views())
         .fold(Routes::new(), with_source)
 }
 
@@ -55,7 +56,7 @@ fn with_source(routes: Routes, source: &'static Source) -> Routes {
             &path,
             move |state: State<AppState>, caller: Caller, query: InQuery<ListQuery>| async move {
                 readable(&caller)?;
-                list(&state.0, &caller, source, query.read()?).await
+                list(&state.0, &caller, source, &query.read()?).await
             },
             register_docs::list(source),
         )
@@ -88,30 +89,30 @@ pub enum CountWanted {
 pub struct ListQuery {
     /// A condition, such as `department eq 'Sales' and not ext.site exists`; docs/read-api.md has the language.
     #[schemars(length(min = 1, max = 4096))]
-    filter: Option<String>,
+    pub filter: Option<String>,
     /// Up to four fields, separated by commas, the greatest first where one has a minus sign: `department,-createdDateTime`.
     /// Rows without a value come last. The row's key decides in the end.
     #[schemars(length(min = 1, max = 1024))]
-    sort: Option<String>,
+    pub sort: Option<String>,
     /// The fields to answer, separated by commas, `ext.site` among them; all when absent.
     #[schemars(length(min = 1, max = 2048))]
-    fields: Option<String>,
+    pub fields: Option<String>,
     /// `next` of a page: the rows after it. Not together with `before`.
     #[schemars(length(min = 1), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
-    after: Option<String>,
+    pub after: Option<String>,
     /// `previous` of a page: the rows before it. `end`: the last rows.
     #[schemars(length(min = 1), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
-    before: Option<String>,
+    pub before: Option<String>,
     /// At most so many; 100 when absent.
     #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    pub limit: Option<u32>,
     /// Whether to count the rows of all pages; not when absent.
-    count: Option<CountWanted>,
+    pub count: Option<CountWanted>,
     /// Removed rows too, which have `deletedAt`.
-    include_deleted: Option<bool>,
+    pub include_deleted: Option<bool>,
     /// As the rows were at this instant.
     #[schemars(extend("format" = "date-time"))]
-    as_of: Option<String>,
+    pub as_of: Option<String>,
 }
 
 /// How many rows there are on all pages together.
@@ -133,6 +134,52 @@ pub enum CountKind {
     Exact,
     /// From PostgreSQL's statistics.
     Estimated,
+}
+
+/// What is asked.
+#[derive(Clone)]
+pub enum Subject {
+    /// A table, or a view over whole systems.
+    Source(&'static Source),
+    /// A function with its arguments, about one system.
+    Called(Called),
+}
+
+impl Subject {
+    /// What it is called on the wire.
+    pub const fn name(&self) -> &'static str {
+        self.source().name
+    }
+
+    const fn source(&self) -> &'static Source {
+        match self {
+            Self::Source(source) => source,
+            Self::Called(called) => called.source,
+        }
+    }
+
+    /// The systems that the caller may see of it. One that it may not see is not there for it.
+    async fn systems(&self, state: &AppState, caller: &Caller) -> Result<Vec<SystemId>, ApiError> {
+        match self {
+            Self::Source(_) => Ok(system::visible(&state.pool, caller).await?),
+            Self::Called(called) => {
+                visible(state, caller, called.system_id).await?;
+                Ok(vec![called.system_id])
+            }
+        }
+    }
+}
+
+impl From<&'static Source> for Subject {
+    fn from(source: &'static Source) -> Self {
+        Self::Source(source)
+    }
+}
+
+impl From<Called> for Subject {
+    fn from(called: Called) -> Self {
+        Self::Called(called)
+    }
 }
 
 /// What both lists and exports are asked for.
@@ -178,9 +225,12 @@ impl Asked {
     pub async fn understand(
         state: &AppState,
         caller: &Caller,
-        source: &'static Source,
+        subject: impl Into<Subject>,
         wanted: &Wanted<'_>,
     ) -> Result<Self, ApiError> {
+        let subject = subject.into();
+        let source = subject.source();
+        let systems = subject.systems(state, caller).await?;
         let filter: Option<Filter> = wanted
             .filter
             .map(str::parse)
@@ -194,6 +244,10 @@ impl Asked {
             Some(text) => Some(Moment::of_query(&state.pool, "asOf", text).await?),
             None => None,
         };
+        if wanted.includes_removed && !source.keeps_removed {
+            let detail = format!("{} has no removed rows", source.name);
+            return Err(ApiError::bad_field("includeDeleted", detail));
+        }
         if moment.is_some() && wanted.includes_removed {
             return Err(ApiError::bad_field(
                 "includeDeleted",
@@ -208,12 +262,15 @@ impl Asked {
             }
             _ => Vec::new(),
         };
-        let names = Names::new(source, promoted);
+        let names = match subject {
+            Subject::Source(source) => Names::new(source, promoted),
+            Subject::Called(called) => Names::of_call(called),
+        };
         Ok(Self {
             order: Order::parse(wanted.sort, &names).map_err(bad("sort"))?,
             selected: names.select(wanted.fields).map_err(bad("fields"))?,
             scope: Scope {
-                systems: system::visible(&state.pool, caller).await?,
+                systems,
                 includes_removed: wanted.includes_removed,
                 as_of: moment.map(Moment::at),
             },
@@ -263,11 +320,12 @@ impl From<RunError> for ApiError {
     }
 }
 
-async fn list(
+/// Answers a page.
+pub async fn list(
     state: &AppState,
     caller: &Caller,
-    source: &'static Source,
-    query: ListQuery,
+    subject: impl Into<Subject>,
+    query: &ListQuery,
 ) -> Result<Response, ApiError> {
     let wanted = Wanted {
         filter: query.filter.as_deref(),
@@ -281,8 +339,8 @@ async fn list(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(ApiError::bad_field("limit", "a page has 1 to 1,000 rows"));
     }
-    let asked = Asked::understand(state, caller, source, &wanted).await?;
-    let direction = direction(&query, &asked)?;
+    let asked = Asked::understand(state, caller, subject, &wanted).await?;
+    let direction = direction(query, &asked)?;
     let writer = Writer::new(&asked.names, &asked.selected, Format::Json);
     let page = asked.page(Format::Json, direction.clone(), limit);
     let rows = read_page(&state.pool, page, &writer, b"", LIMITS).await?;
@@ -346,13 +404,17 @@ fn written(
     Ok(body)
 }
 
+/// The place that a word of an earlier answer names.
+pub fn place_after(parameter: &str, word: &str, asked: &Asked) -> Result<Cursor, ApiError> {
+    Cursor::read(word, &asked.order, &asked.names).ok_or_else(|| {
+        let detail =
+            "the word is not one of an earlier answer with the same sort; begin anew without it";
+        ApiError::bad_field(parameter, detail)
+    })
+}
+
 fn direction(query: &ListQuery, asked: &Asked) -> Result<Direction, ApiError> {
-    let read = |parameter: &'static str, word: &str| {
-        Cursor::read(word, &asked.order, &asked.names).ok_or_else(|| {
-            let detail = "the word is not one of an earlier answer with the same sort; begin anew without it";
-            ApiError::bad_field(parameter, detail)
-        })
-    };
+    let read = |parameter: &'static str, word: &str| place_after(parameter, word, asked);
     match (&query.after, &query.before) {
         (None, None) => Ok(Direction::After(None)),
         (Some(word), None) => read("after", word).map(|place| Direction::After(Some(place))),

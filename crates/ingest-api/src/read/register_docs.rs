@@ -9,9 +9,9 @@ use super::{
     register::{ListQuery, RowCount},
 };
 use crate::{
-    ingest::{about, type_name},
+    ingest::type_name,
     openapi::{LINES, Operation, SchemaOf, Tag, schema_of},
-    query::{Kind, Source},
+    query::{Field, Kind, Source},
 };
 
 const LIST: &str = "Filtered, sorted and page by page. A place between rows holds whatever comes and goes around it, and the \
@@ -40,18 +40,12 @@ pub fn export(source: &'static Source) -> Operation {
 }
 
 fn operation(source: &Source, verb: &str, what: &str) -> Operation {
-    let of = source.entity.map_or("references that point nowhere", about);
-    let id = format!("{verb}{}Rows", name(source));
-    Operation::new(Tag::Register, id, format!("{what}: {of}")).needs(&[Permission::Read])
+    let id = format!("{verb}{}Rows", type_name(source.name));
+    let summary = format!("{what}: {}", source.about);
+    Operation::new(Tag::Register, id, summary).needs(&[Permission::Read])
 }
 
-fn name(source: &Source) -> String {
-    source
-        .entity
-        .map_or_else(|| "OrphanReferences".to_owned(), type_name)
-}
-
-fn page_schema(source: &'static Source) -> SchemaOf {
+pub fn page_schema(source: &'static Source) -> SchemaOf {
     Box::new(move |generator: &mut SchemaGenerator| {
         let count = generator.subschema_for::<RowCount>().to_value();
         let word = |description: &str| json!({"type": "string", "minLength": 1, "description": description});
@@ -68,7 +62,7 @@ fn page_schema(source: &'static Source) -> SchemaOf {
             "required": ["items"],
             "additionalProperties": false,
         });
-        let name = format!("{}RowPage", name(source));
+        let name = format!("{}RowPage", type_name(source.name));
         let pointer = format!("#/components/schemas/{name}");
         generator.definitions_mut().insert(name, page);
         json!({"$ref": pointer})
@@ -79,7 +73,7 @@ fn row_schema(source: &Source) -> Value {
     let properties: Map<String, Value> = source
         .fields
         .iter()
-        .map(|field| (field.wire.to_owned(), kind_schema(field.kind)))
+        .map(|field| (field.wire.to_owned(), field_schema(field)))
         .collect();
     json!({
         "type": "object",
@@ -89,14 +83,15 @@ fn row_schema(source: &Source) -> Value {
     })
 }
 
-fn kind_schema(kind: Kind) -> Value {
-    match kind {
+fn field_schema(field: &Field) -> Value {
+    match field.kind {
         Kind::Uuid => json!({"type": "string", "format": "uuid"}),
         Kind::Text => json!({"type": "string"}),
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Time => json!({"type": "string", "format": "date-time"}),
         Kind::Int => json!({"type": "integer", "format": "int64"}),
         Kind::Number => json!({"type": "number"}),
+        Kind::Json if field.is_list => json!({"type": "array"}),
         Kind::Json => json!({"type": "object"}),
     }
 }

@@ -13,3 +13,4 @@ mod privileged;
 mod random;
 mod refresh;
 mod register;
+mod totals;

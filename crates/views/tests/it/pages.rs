@@ -199,20 +199,3 @@ async fn finding_goes_by_id_then_exact_name_then_beginning_then_part() {
         .expect("finds");
     assert_eq!(limited.len(), 2);
 }
-
-#[tokio::test]
-async fn totals_count_live_rows() {
-    let register = populated().await;
-    register
-        .run("update principals set deleted_at = now() where display_name = 'User 1'")
-        .await;
-    let totals = views::totals(&register.pool, DEFAULT_WORKSPACE)
-        .await
-        .expect("counts");
-    assert_eq!(totals.systems, 1);
-    assert_eq!(totals.principals, 24);
-    assert_eq!(totals.resources, 2);
-    assert_eq!(totals.resource_assignments, 38);
-    assert_eq!(totals.effective_access, 49);
-    assert_eq!(totals.contexts, 0);
-}

@@ -3,14 +3,17 @@
 //! `oracle` says which rows a filter keeps and in which order they come, told from docs/read-api.md and independent of the
 //! SQL; `generate` draws rows and questions.
 
+mod access;
 mod export;
 mod generate;
 mod instants;
 mod isolation;
+mod matrix;
 mod oracle;
 mod pages;
 mod promoted;
 mod refusals;
+mod views;
 
 use std::fmt::Write as _;
 
