@@ -112,6 +112,8 @@ fn applications(truth: &Truth, cast: &Cast) -> (Vec<Value>, Vec<Value>) {
     assignments.push(app_role(roles[0], cast.people[2], "User"));
     // Nested groups do not count for roles of applications.
     assignments.push(app_role(roles[0], cast.groups[4], "Group"));
+    // A role that was deleted without a word.
+    assignments.push(app_role(id(7, 2), cast.people[2], "User"));
     (resources, assignments)
 }
 
@@ -139,25 +141,33 @@ fn given(cast: &Cast, today: DateTime<Utc>) -> Vec<Value> {
         give(0, *person, "User", days);
     }
     give(0, cast.guests[0], "User", Some(20));
+    give(0, cast.groups[9], "Group", None);
     give(1, cast.groups[4], "Group", None);
     give(1, cast.people[0], "User", None);
     give(2, cast.guests[3], "User", Some(90));
     give(2, cast.guests[5], "User", None);
+    give(2, cast.colleagues[4], "User", None);
+    // Deleted without a word, both.
+    give(1, id(7, 0), "User", None);
+    give(1, id(7, 1), "Group", None);
     all
 }
 
-/// Package 0: two groups. 1: one of them again, another to own, and a role of the application. 2: a group to be activated.
-/// 3: nothing. 4: something that nobody knows.
+/// Package 0: three groups, one of them to own, and something that nobody knows. 1: one of the groups again, and a role of the
+/// application. 2: groups to be activated, or to be a member of, that can hold roles. 3: nothing. 4: only what nobody knows.
 fn contents(truth: &Truth, cast: &Cast) -> Vec<Value> {
     let role = application(truth, cast).1[0];
     let groups = &cast.groups;
     [
         (0, groups[0], "Member"),
         (0, groups[1], "Member"),
+        (0, groups[2], "Owner"),
+        (0, id(8, 1), "Member"),
         (1, groups[1], "Member"),
         (1, groups[2], "Owner"),
         (1, role, "Reader"),
         (2, groups[3], "Eligible Member"),
+        (2, cast.role_groups[1], "Member"),
         (4, id(8, 0), "Member"),
     ]
     .map(|(number, child, name)| {

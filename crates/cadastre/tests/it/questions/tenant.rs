@@ -25,9 +25,9 @@ pub struct Cast {
     pub groups: Vec<Uuid>,
     /// Groups that hold roles.
     pub role_groups: Vec<Uuid>,
-    /// A group that contains one group after the other.
+    /// A group that contains one that contains one that contains one.
     pub chain: Uuid,
-    /// Somebody in the innermost group but one of the chain.
+    /// Somebody who is in several groups of the chain.
     pub member_of_chain: Uuid,
     pub service_principals: Vec<Uuid>,
 }
@@ -54,10 +54,11 @@ impl Cast {
         let mut people: Vec<Uuid> = others.into_iter().map(|(id, _)| id).collect();
         let leavers = people.split_off(people.len() - 4);
         let groups = tenant.groups.values().filter(|group| stays(&group.id));
-        let of_chain = |name: &str| {
-            let found = tenant.groups.values().find(|one| one.display_name == name);
-            found.expect("a group of the chain").id
-        };
+        let groups_of_people: Vec<Uuid> = groups
+            .clone()
+            .filter(|group| !group.is_dynamic() && group.display_name.starts_with("SG-"))
+            .map(|group| group.id)
+            .collect();
         Self {
             member_of_chain: *people.last().expect("people"),
             people,
@@ -67,17 +68,12 @@ impl Cast {
                 .map(|user| user.id)
                 .collect(),
             leavers,
-            groups: groups
-                .clone()
-                .filter(|group| !group.is_dynamic() && group.display_name.starts_with("SG-"))
-                .filter(|group| !group.display_name.starts_with("SG-Platform"))
-                .map(|group| group.id)
-                .collect(),
             role_groups: groups
                 .filter(|group| group.is_role_assignable())
                 .map(|group| group.id)
                 .collect(),
-            chain: of_chain("SG-Platform-Maintainers"),
+            chain: groups_of_people[10],
+            groups: groups_of_people,
             service_principals: tenant
                 .service_principals
                 .keys()
@@ -135,23 +131,32 @@ impl Cast {
         tenant.add_member(groups[4], groups[5]);
         tenant.members.set(groups[6], Vec::new());
         tenant.owners.set(groups[6], Vec::new());
-        let inner = tenant
-            .groups
-            .values()
-            .find(|group| group.display_name == "SG-Platform-Production")
-            .map(|group| group.id);
-        tenant.add_member(inner.unwrap_or(self.chain), self.member_of_chain);
+        for place in 10..13 {
+            tenant.add_member(groups[place], groups[place + 1]);
+            tenant.add_member(groups[place + 1], self.member_of_chain);
+        }
         tenant.add_member(self.chain, self.colleagues[0]);
         tenant.add_member(self.chain, self.guests[4]);
     }
 
     fn hold_roles(&self, tenant: &mut Tenant) {
         let role_group = self.role_groups[0];
+        // As in Entra, no groups in those that hold roles; but one, for older tenants have some.
+        let mut flat: Vec<Uuid> = vec![self.groups[7]];
+        let all = tenant.groups.values();
+        flat.extend(all.filter(|one| one.is_role_assignable()).map(|one| one.id));
+        for group in flat {
+            let mut members = tenant.members.of(group).to_vec();
+            members.retain(|link| link.kind != MemberKind::Group);
+            tenant.members.set(group, members);
+        }
         for person in [self.people[8], self.colleagues[1], self.colleagues[2]] {
             tenant.add_member(role_group, person);
         }
         tenant.add_member(role_group, self.groups[7]);
         tenant.add_member(self.groups[7], self.people[9]);
+        tenant.add_member(self.groups[7], self.colleagues[3]);
+        tenant.add_owner(role_group, self.colleagues[1]);
         let helpdesk = role_named(tenant, "Helpdesk Administrator");
         let users = role_named(tenant, "User Administrator");
         let unit = *tenant.administrative_units.keys().next().expect("a unit");
@@ -187,16 +192,25 @@ impl Cast {
         may(tenant, 3, user(self.people[15]), users);
         let mut held = tenant.group_eligibilities.values();
         let known = held.next().cloned().expect("an eligibility");
-        for (access, person) in [
-            (GroupAccess::Owner, self.people[17]),
-            (GroupAccess::Member, self.people[18]),
+        let (role_group, user) = (self.role_groups[0], MemberKind::User);
+        for (group, access, id, kind) in [
+            (role_group, GroupAccess::Owner, self.people[17], user),
+            (role_group, GroupAccess::Member, self.people[18], user),
+            (self.chain, GroupAccess::Owner, self.people[23], user),
+            (self.chain, GroupAccess::Member, self.people[24], user),
+            // Whoever is in the one may activate the other.
+            (
+                self.chain,
+                GroupAccess::Member,
+                self.groups[8],
+                MemberKind::Group,
+            ),
         ] {
             let mut held = known.clone();
-            let group = self.role_groups[0];
-            held.id = format!("{group}_{}_asked", access.as_str());
+            held.id = format!("{group}_{}_asked_{id}", access.as_str());
             held.schedule_id.clone_from(&held.id);
             (held.group_id, held.access) = (group, access);
-            (held.principal_id, held.principal_kind) = (person, MemberKind::User);
+            (held.principal_id, held.principal_kind) = (id, kind);
             tenant.pim_groups.insert(group);
             tenant.group_eligibilities.insert(held.id.clone(), held);
         }

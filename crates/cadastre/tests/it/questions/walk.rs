@@ -124,6 +124,10 @@ impl<'a> Graph<'a> {
         for rows in self.by_holder.values_mut() {
             rows.retain(|row| !goes(row));
         }
+        // Of what groups hold only the package itself goes.
+        for rows in self.by_group.values_mut() {
+            rows.retain(|row| text(row, "resource_id") != package || !gives_contents(row));
+        }
         self
     }
 

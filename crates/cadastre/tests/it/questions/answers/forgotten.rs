@@ -103,6 +103,7 @@ pub fn ending(world: &World) -> Vec<Item> {
                     "resource_id",
                     "principal_id",
                     "assignment_type",
+                    "role_scope",
                     "expiration_date_time",
                 ],
             )

@@ -74,7 +74,8 @@ pub const ALL: &[(&str, Expected)] = &[
     ("Q50", past::removed),
     ("Q51", past::accounts),
     ("Q52", past::movers),
-    ("Q53", forgotten::orphans),
+    ("Q53", past::became_privileged),
+    ("Q54", forgotten::orphans),
 ];
 
 /// The answer to a question.

@@ -30,7 +30,13 @@ pub fn differences(world: &World, is_of_kind: impl Fn(&Row) -> bool) -> Vec<Item
             continue;
         }
         let row = new.or(old).expect("one of them");
-        let mut row = shown(row, &["resource_id", "principal_id", "assignment_type"]);
+        let key = [
+            "resource_id",
+            "principal_id",
+            "assignment_type",
+            "role_scope",
+        ];
+        let mut row = shown(row, &key);
         row.insert("change".to_owned(), change.into());
         all.push(row);
     }
@@ -101,4 +107,16 @@ pub fn movers(world: &World) -> Vec<Item> {
     .filter(|row| has_moved(text(row, "principal_id")))
     .map(|row| shown(row, &["principal_id", "resource_id", "assignment_type"]))
     .collect()
+}
+
+pub fn became_privileged(world: &World) -> Vec<Item> {
+    let then: BTreeSet<&str> = world
+        .before
+        .roles()
+        .map(|access| access.principal.as_str())
+        .collect();
+    let now = world.now.roles().map(|access| access.principal.as_str());
+    now.filter(|principal| !then.contains(principal))
+        .map(|principal| item(json!({"principalId": principal})))
+        .collect()
 }
