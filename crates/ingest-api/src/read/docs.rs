@@ -34,6 +34,8 @@ pub fn systems() -> Operation {
         .answers::<Items<SystemInfo>>(200, "The systems that the key may see.")
         .leads_to("listResourceHolders", &json!({"systemId": FIRST_SYSTEM}))
         .leads_to("listPrincipalHoldings", &json!({"systemId": FIRST_SYSTEM}))
+        .leads_to("listStalePrincipals", &json!({"systemId": FIRST_SYSTEM}))
+        .leads_to("getMatrix", &json!({"systemId": FIRST_SYSTEM}))
 }
 
 pub fn totals() -> Operation {
@@ -55,6 +57,10 @@ pub fn find_principals() -> Operation {
         &json!({"systemId": FIRST_SYSTEM, "principalId": FIRST}),
     )
     .leads_to(
+        "listEffectiveAccessOfPrincipal",
+        &json!({"systemId": FIRST_SYSTEM, "principalId": FIRST}),
+    )
+    .leads_to(
         "explainAccess",
         &json!({"systemId": FIRST_SYSTEM, "principalId": FIRST}),
     )
@@ -66,6 +72,10 @@ pub fn find_resources() -> Operation {
         .answers::<Items<FoundResource>>(200, "The best matches first.")
         .leads_to(
             "listResourceHolders",
+            &json!({"systemId": FIRST_SYSTEM, "resourceId": FIRST}),
+        )
+        .leads_to(
+            "listEffectiveAccessOfResource",
             &json!({"systemId": FIRST_SYSTEM, "resourceId": FIRST}),
         )
 }

@@ -28,6 +28,7 @@ pub fn report() -> Operation {
 
 pub fn list() -> Operation {
     Operation::new(Tag::Runs, "listRuns", "The latest reports")
+        .says("Each with what became of the views after it: the refresh that brought in what the run loaded and how long it took, or how far it is.")
         .needs(&[Permission::Read, Permission::Ingest])
         .query::<Latest>()
         .answers::<Runs>(200, "Newest first.")
@@ -49,6 +50,17 @@ pub fn refresh_status() -> Operation {
         "getRefreshStatus",
         "How up to date the views are",
     )
+    .needs(&[Permission::Read, Permission::Ingest])
+    .answers::<RefreshStatus>(200, "Every view.")
+}
+
+pub fn views() -> Operation {
+    Operation::new(
+        Tag::Runs,
+        "listViews",
+        "The views whose results are kept, and how up to date they are",
+    )
+    .says("When each was refreshed, how long that took, and how far a refresh is that runs now.")
     .needs(&[Permission::Read, Permission::Ingest])
     .answers::<RefreshStatus>(200, "Every view.")
 }

@@ -1,6 +1,7 @@
 //! Run reports: what crawls say about themselves.
 
 mod docs;
+pub(crate) mod refreshed;
 
 use axum::{Json, extract::State, http::StatusCode};
 use contract::{Permission, RunReport};
@@ -23,6 +24,7 @@ pub fn routes() -> Routes {
             refresh_status,
             docs::refresh_status(),
         )
+        .get("/api/views", refresh_status, docs::views())
         .post(
             "/api/ingest/refresh-views",
             refresh_views,
@@ -47,7 +49,7 @@ async fn report(
             "insert into run_reports (run_id, workspace_id, system_id, key_id, outcome, started_at, finished_at, report) \
              values ($1, $2, $3, $4, $5, $6, $7, $8) \
              on conflict (run_id) do update set outcome = excluded.outcome, finished_at = excluded.finished_at, \
-             report = excluded.report, system_id = excluded.system_id where run_reports.key_id = excluded.key_id",
+             report = excluded.report, system_id = excluded.system_id, received_at = now(), views = null where run_reports.key_id = excluded.key_id",
         )
         .bind(report.run_id)
         .bind(caller.workspace_id)
@@ -61,6 +63,9 @@ async fn report(
         .await?;
         if stored.rows_affected() == 0 {
             return Err(ApiError::Conflict { detail: "this run was reported by another key".into(), sync_id: None });
+        }
+        if let Err(error) = refreshed::settle_if_fresh(&state.pool).await {
+            tracing::warn!(%error, "the report is stored; what became of the views is noted later");
         }
         Ok(StatusCode::CREATED)
     })
@@ -79,8 +84,21 @@ struct Latest {
 #[derive(Serialize, JsonSchema)]
 struct Runs {
     /// The reports.
-    items: Vec<RunReport>,
+    items: Vec<Run>,
 }
+
+/// A run: its report, and what became of the views after it.
+#[derive(Serialize, JsonSchema)]
+struct Run {
+    /// What the crawler said.
+    #[serde(flatten)]
+    report: RunReport,
+    /// Every view whose result is kept.
+    views: Vec<refreshed::ViewAfterRun>,
+}
+
+/// The views after a run, where a refresh has settled that.
+type Settled = Option<SqlJson<Vec<refreshed::ViewAfterRun>>>;
 
 async fn list(
     State(state): State<AppState>,
@@ -89,8 +107,10 @@ async fn list(
 ) -> Result<Json<Runs>, ApiError> {
     caller.require_one_of(&[Permission::Read, Permission::Ingest])?;
     let latest = query.read()?;
-    let reports: Vec<SqlJson<RunReport>> = sqlx::query_scalar(
-        "select report from run_reports where workspace_id = $1 and ($3::integer[] is null or system_id is null or system_id = any ($3)) \
+    // Before the reports: a refresh that ends in between settles them.
+    let now = views::refresh_status(&state.pool).await?;
+    let reports: Vec<(SqlJson<RunReport>, Settled)> = sqlx::query_as(
+        "select report, views from run_reports where workspace_id = $1 and ($3::integer[] is null or system_id is null or system_id = any ($3)) \
          order by started_at desc, run_id limit $2",
     )
     .bind(caller.workspace_id)
@@ -98,7 +118,16 @@ async fn list(
     .bind(&caller.key.system_ids)
     .fetch_all(&state.pool)
     .await?;
-    let items = reports.into_iter().map(|report| report.0).collect();
+    let items = reports
+        .into_iter()
+        .map(|(report, settled)| Run {
+            report: report.0,
+            views: settled.map_or_else(
+                || now.iter().map(refreshed::not_yet).collect(),
+                |settled| settled.0,
+            ),
+        })
+        .collect();
     Ok(Json(Runs { items }))
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::app::{TestApp, people};
 
-const ROUTES: [(&str, &str, &[Permission]); 16] = [
+const ROUTES: [(&str, &str, &[Permission]); 20] = [
     ("POST", "/api/ingest/principals", &[Permission::Ingest]),
     ("POST", "/api/ingest/sessions", &[Permission::Ingest]),
     ("POST", "/api/ingest/sync-log", &[Permission::Ingest]),
@@ -39,6 +39,14 @@ const ROUTES: [(&str, &str, &[Permission]); 16] = [
         "/api/register/governance/catalogs/export",
         &[Permission::Read],
     ),
+    ("GET", "/api/register/package-gaps", &[Permission::Read]),
+    (
+        "GET",
+        "/api/systems/1/stale-principals",
+        &[Permission::Read],
+    ),
+    ("GET", "/api/systems/1/matrix", &[Permission::Read]),
+    ("GET", "/api/views", &[Permission::Ingest, Permission::Read]),
     ("GET", "/api/admin/keys", &[Permission::Admin]),
     ("POST", "/api/admin/keys", &[Permission::Admin]),
 ];

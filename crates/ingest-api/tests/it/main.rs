@@ -45,3 +45,5 @@ mod retention_of_loads;
 mod rows;
 mod sessions;
 mod single_calls;
+mod totals;
+mod views_after_runs;

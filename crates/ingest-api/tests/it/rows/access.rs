@@ -68,10 +68,8 @@ fn assignment(dice: &mut Dice) -> Value {
             UNKNOWN..UNKNOWN + 1,
         ])),
     };
-    let holder = match is_group {
-        true => dice.of(&numbers(&[GROUPS, UNKNOWN..UNKNOWN + 1])),
-        false => dice.of(&numbers(&[PEOPLE, UNKNOWN..UNKNOWN + 1])),
-    };
+    let holders = if is_group { GROUPS } else { PEOPLE };
+    let holder = dice.of(&numbers(&[holders, UNKNOWN..UNKNOWN + 1]));
     let mut record =
         json!({"resourceId": id(resource), "principalId": id(holder), "assignmentType": kind});
     if is_group {
@@ -101,7 +99,7 @@ fn relationship(dice: &mut Dice) -> Value {
 }
 
 fn activity(n: u32) -> Value {
-    let day = if n % 2 == 0 {
+    let day = if n.is_multiple_of(2) {
         "2020-01-31"
     } else {
         "2026-01-31"

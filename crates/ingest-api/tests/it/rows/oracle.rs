@@ -45,7 +45,8 @@ fn order(value: &Value, asked: &Asked, is_lowered: bool) -> Option<Ordering> {
     };
     match asked {
         Asked::Null => None,
-        Asked::Bool(asked) => match text().as_str() {
+        // Texts count in any case (docs/attributes.md).
+        Asked::Bool(asked) => match text().to_ascii_lowercase().as_str() {
             "true" => Some(true.cmp(asked)),
             "false" => Some(false.cmp(asked)),
             _ => None,

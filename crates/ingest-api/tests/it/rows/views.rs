@@ -111,7 +111,7 @@ async fn rows_of(app: &TestApp, asked: &Asked, what: &str, condition: &str) -> i
 async fn columns_types_and_keys_are_as_declared() {
     let app = TestApp::start().await;
     let mut kinds = BTreeSet::new();
-    for seed in 1..6 {
+    for seed in 1..4 {
         let system_id = app.new_system(&format!("Seed {seed}")).await;
         access::fill(&app, system_id, seed).await;
         for asked in everything(system_id) {
@@ -168,7 +168,7 @@ async fn all_pages(app: &TestApp, path: &str, sort: &str) -> [Vec<Value>; 2] {
     ]) {
         let mut place: Option<String> = first;
         loop {
-            let mut parameters = vec![("limit", "9")];
+            let mut parameters = vec![("limit", "25")];
             if !sort.is_empty() {
                 parameters.push(("sort", sort));
             }
@@ -204,6 +204,7 @@ async fn all_pages_in_every_order_and_the_export_are_the_rows_of_the_view_each_o
     let other = app.new_system("Other").await;
     access::fill(&app, other, 2).await;
     app.key = app.new_key(&[Permission::Read], Some(vec![other])).await;
+    let mut seen = BTreeSet::new();
     for asked in everything(other) {
         let expected = rows_of(&app, &asked, "*", "").await as usize;
         let export = exported(&app, &app.key, &asked.path).await;
@@ -217,16 +218,15 @@ async fn all_pages_in_every_order_and_the_export_are_the_rows_of_the_view_each_o
             .fields
             .iter()
             .filter(|field| field.kind != Kind::Json);
-        // By its key, by each field, and by each the other way round where there is little to read.
+        // By its key, and, for one object of each kind, by each field in one of the two directions.
         let mut sorts = vec![String::new()];
-        for field in sortable {
-            sorts.push(field.wire.to_owned());
-            sorts.push(format!("-{}", field.wire));
+        if seen.insert(asked.source.name) {
+            sorts.extend(sortable.enumerate().map(|(number, field)| {
+                let sign = if number % 2 == 0 { "-" } else { "" };
+                format!("{sign}{}", field.wire)
+            }));
         }
         for (number, sort) in sorts.iter().enumerate() {
-            if number > 0 && expected > 60 && number % 4 != 0 {
-                continue;
-            }
             let [forward, backward] = all_pages(&app, &asked.path, sort).await;
             assert_eq!(forward, backward, "{} by {sort}", asked.path);
             if number == 0 {
