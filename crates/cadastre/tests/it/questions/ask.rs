@@ -171,13 +171,13 @@ impl Asker<'_> {
 fn chosen(what: &str, known: &HashMap<String, Vec<Item>>) -> Result<Vec<Item>, String> {
     let wrong = || format!("not understood: {what}");
     let (name, condition) = what.split_once(" where ").ok_or_else(wrong)?;
-    let (fields, others, is_wanted) = match condition.split_once(" not in ") {
-        Some((fields, others)) => (fields, others, false),
-        None => {
+    let (fields, others, is_wanted) =
+        if let Some((fields, others)) = condition.split_once(" not in ") {
+            (fields, others, false)
+        } else {
             let (fields, others) = condition.split_once(" in ").ok_or_else(wrong)?;
             (fields, others, true)
-        }
-    };
+        };
     let (other, other_fields) = others.split_once('.').ok_or_else(wrong)?;
     let items = |name: &str| known.get(name).ok_or_else(|| format!("no {name}"));
     let values = |item: &Item, fields: &str| -> Vec<Value> {

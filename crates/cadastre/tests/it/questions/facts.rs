@@ -69,13 +69,66 @@ pub fn all(truth: &Truth, cast: &Cast, today: DateTime<Utc>) -> Records {
     ]
 }
 
+/// What is posted like the rest and deleted before the tenant is looked at again. What refers to it may stay.
+pub fn passing(truth: &Truth, cast: &Cast, today: DateTime<Utc>) -> Records {
+    let people = &cast.people;
+    let app_id = application(truth, cast).0;
+    let given = json!({"resourceId": package(0), "principalId": people[25], "assignmentType": "Governed", "roleScope": "/",
+        "principalType": "User", "resourceType": "BusinessRole",
+        "expirationDateTime": moment(today + Duration::days(10))});
+    let owner = |application: &Uuid| {
+        json!({"resourceId": application, "principalId": people[26], "assignmentType": "Owner", "roleScope": "/",
+               "principalType": "User", "resourceType": "EntraApplication"})
+    };
+    let mut assignments: Vec<Value> = cast.service_principals[..23].iter().map(owner).collect();
+    assignments.push(given);
+    vec![
+        (
+            "principals",
+            vec![
+                json!({"id": id(7, 0), "principalType": "ExternalUser", "displayName": "Ghost", "accountEnabled": false,
+                "extendedAttributes": {"externalUserState": "PendingAcceptance"}}),
+            ],
+        ),
+        (
+            "resources",
+            vec![
+                json!({"id": id(7, 2), "resourceType": "EntraAppRole", "displayName": "Gone", "appId": app_id}),
+            ],
+        ),
+        ("resource-assignments", assignments),
+        (
+            "governance/policies",
+            vec![json!({"id": id(POLICY, 9), "displayName": "Old", "resourceId": package(0)})],
+        ),
+        (
+            "governance/requests",
+            vec![
+                json!({"id": id(5, 9), "resourceId": package(0), "requestorId": people[1], "state": "PendingApproval"}),
+            ],
+        ),
+        (
+            "governance/certifications",
+            vec![
+                json!({"id": id(6, 9), "resourceId": cast.groups[0], "principalId": people[1], "decision": "Deny"}),
+            ],
+        ),
+        (
+            "identity-members",
+            vec![json!({"identityId": id(4, 0), "principalId": people[12]})],
+        ),
+    ]
+}
+
 /// Enterprise applications with owners, and the roles that they and Microsoft Graph define and give.
 fn applications(truth: &Truth, cast: &Cast) -> (Vec<Value>, Vec<Value>) {
     let stays: BTreeSet<Uuid> = cast.service_principals.iter().copied().collect();
-    let people: BTreeSet<Uuid> = [&cast.people[..], &cast.colleagues, &cast.leavers]
+    let mut people: BTreeSet<Uuid> = [&cast.people[..], &cast.colleagues, &cast.leavers]
         .concat()
         .into_iter()
         .collect();
+    // This one's ownerships pass.
+    people.remove(&cast.people[26]);
     let mut resources = Vec::new();
     let mut assignments = Vec::new();
     for one in truth
@@ -96,25 +149,48 @@ fn applications(truth: &Truth, cast: &Cast) -> (Vec<Value>, Vec<Value>) {
                 "assignmentType": "Owner", "roleScope": "/", "principalType": "User", "resourceType": "EntraApplication"}));
         }
     }
-    let app_role = |role: Uuid, principal: Uuid, kind: &str| {
-        json!({"resourceId": role, "principalId": principal, "assignmentType": "Direct", "roleScope": "/",
-               "principalType": kind, "resourceType": "EntraAppRole"})
-    };
     for (number, name) in PERMISSIONS.iter().enumerate() {
         resources.push(json!({"id": id(PERMISSION, number), "resourceType": "EntraAppRole", "displayName": name,
                               "appId": GRAPH}));
     }
+    // Named like a permission, and none.
+    resources.push(
+        json!({"id": id(PERMISSION, 90), "resourceType": "Share", "displayName": PERMISSIONS[0]}),
+    );
+    assignments.extend(given_roles(truth, cast));
+    (resources, assignments)
+}
+
+/// Who was given roles of applications: people, service principals, a group.
+fn given_roles(truth: &Truth, cast: &Cast) -> Vec<Value> {
+    let mut all = Vec::new();
+    let app_role = |role: Uuid, principal: Uuid, kind: &str| {
+        json!({"resourceId": role, "principalId": principal, "assignmentType": "Direct", "roleScope": "/",
+               "principalType": kind, "resourceType": "EntraAppRole"})
+    };
     for (number, principal) in cast.service_principals.iter().enumerate().take(23) {
         let role = id(PERMISSION, number % PERMISSIONS.len());
-        assignments.push(app_role(role, *principal, "ServicePrincipal"));
+        all.push(app_role(role, *principal, "ServicePrincipal"));
     }
     let roles = &application(truth, cast).1;
-    assignments.push(app_role(roles[0], cast.people[2], "User"));
+    all.push(app_role(id(PERMISSION, 90), cast.people[2], "User"));
+    all.push(app_role(roles[0], cast.people[2], "User"));
     // Nested groups do not count for roles of applications.
-    assignments.push(app_role(roles[0], cast.groups[4], "Group"));
-    // A role that was deleted without a word.
-    assignments.push(app_role(id(7, 2), cast.people[2], "User"));
-    (resources, assignments)
+    all.push(app_role(roles[0], cast.groups[4], "Group"));
+    // A role and a guest that will be gone.
+    all.push(app_role(id(7, 2), cast.people[2], "User"));
+    all.push(app_role(roles[0], id(7, 0), "User"));
+    all.push(
+        json!({"resourceId": cast.service_principals[0], "principalId": id(7, 0), "assignmentType": "Owner",
+               "roleScope": "/", "principalType": "User", "resourceType": "EntraApplication"}),
+    );
+    for application in &cast.service_principals[..23] {
+        all.push(
+            json!({"resourceId": application, "principalId": cast.people[2], "assignmentType": "Direct",
+                   "roleScope": "/", "principalType": "User", "resourceType": "EntraApplication", "state": "Assigned"}),
+        );
+    }
+    all
 }
 
 /// The application that is asked about, and its roles.
@@ -147,9 +223,13 @@ fn given(cast: &Cast, today: DateTime<Utc>) -> Vec<Value> {
     give(2, cast.guests[3], "User", Some(90));
     give(2, cast.guests[5], "User", None);
     give(2, cast.colleagues[4], "User", None);
-    // Deleted without a word, both.
+    // One that will be gone, and one that never was.
     give(1, id(7, 0), "User", None);
     give(1, id(7, 1), "Group", None);
+    all.push(
+        json!({"resourceId": package(0), "principalId": cast.people[28], "assignmentType": "Owner", "roleScope": "/",
+               "principalType": "User", "resourceType": "BusinessRole"}),
+    );
     all
 }
 
@@ -233,6 +313,7 @@ fn decisions(cast: &Cast) -> Vec<Value> {
         (cast.groups[6], cast.people[3], "Deny"),
         (package(1), cast.people[7], "NotReviewed"),
         (cast.groups[6], cast.people[8], "NotReviewed"),
+        (cast.groups[0], id(7, 3), "Deny"),
     ]
     .iter()
     .enumerate()

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use graph_sim::{
     AssignmentType, GroupAccess, Link, MemberKind, RoleAssignment, RoleEligibility, Tenant,
     UserType,
@@ -30,6 +31,8 @@ pub struct Cast {
     /// Somebody who is in several groups of the chain.
     pub member_of_chain: Uuid,
     pub service_principals: Vec<Uuid>,
+    /// An end of something, far away.
+    an_end: DateTime<Utc>,
 }
 
 impl Cast {
@@ -74,6 +77,7 @@ impl Cast {
                 .collect(),
             chain: groups_of_people[10],
             groups: groups_of_people,
+            an_end: tenant.created + TimeDelta::days(20_000),
             service_principals: tenant
                 .service_principals
                 .keys()
@@ -94,7 +98,7 @@ impl Cast {
         for (place, id) in self.guests.iter().enumerate() {
             let guest = tenant.users.get_mut(id).expect("stays");
             guest.user_type = UserType::Guest;
-            if place == 2 {
+            if matches!(place, 2 | 6) {
                 guest.external_user_state = Some("PendingAcceptance".to_owned());
             }
         }
@@ -129,8 +133,22 @@ impl Cast {
         }
         // Nested: whoever is in 5 is in 4.
         tenant.add_member(groups[4], groups[5]);
-        tenant.members.set(groups[6], Vec::new());
-        tenant.owners.set(groups[6], Vec::new());
+        tenant.add_member(groups[1], people[4]);
+        for group in [groups[6], groups[14]] {
+            tenant.members.set(group, Vec::new());
+            tenant.owners.set(group, Vec::new());
+        }
+        tenant.add_owner(groups[14], people[3]);
+        // Invited, and nothing else.
+        for group in tenant.groups.keys().copied().collect::<Vec<Uuid>>() {
+            tenant.remove_member(group, self.guests[6]);
+            tenant.remove_owner(group, self.guests[6]);
+        }
+        // Who will be gone as an owner.
+        tenant.owners.set(groups[15], Vec::new());
+        tenant.add_owner(groups[15], self.leavers[2]);
+        tenant.add_owner(self.chain, people[27]);
+        tenant.add_owner(self.role_groups[0], people[27]);
         for place in 10..13 {
             tenant.add_member(groups[place], groups[place + 1]);
             tenant.add_member(groups[place + 1], self.member_of_chain);
@@ -178,6 +196,18 @@ impl Cast {
         ] {
             hold(tenant, number, Link { id: holder, kind }, role, scope);
         }
+        for (number, person, is_activated) in [(8, 28, true), (9, 29, false)] {
+            let holder = Link {
+                id: self.people[person],
+                kind: user,
+            };
+            let held = hold(tenant, number, holder, users, "/");
+            if is_activated {
+                held.assignment_type = AssignmentType::Activated;
+            } else {
+                held.end = Some(self.an_end);
+            }
+        }
     }
 
     fn be_eligible(&self, tenant: &mut Tenant) {
@@ -195,6 +225,7 @@ impl Cast {
         let (role_group, user) = (self.role_groups[0], MemberKind::User);
         for (group, access, id, kind) in [
             (role_group, GroupAccess::Owner, self.people[17], user),
+            (self.groups[6], GroupAccess::Owner, self.people[17], user),
             (role_group, GroupAccess::Member, self.people[18], user),
             (self.chain, GroupAccess::Owner, self.people[23], user),
             (self.chain, GroupAccess::Member, self.people[24], user),
@@ -227,8 +258,16 @@ impl Cast {
             kind: MemberKind::User,
         };
         hold(tenant, 7, user, GLOBAL_ADMINISTRATOR, "/");
-        // Privileged by joining a group that holds a role.
-        tenant.add_member(self.role_groups[0], people[22]);
+        // Privileged by joining a group that holds a role, of which some were owners before, or could be.
+        for person in [people[22], people[17], people[4]] {
+            tenant.add_member(self.role_groups[0], person);
+        }
+        tenant.remove_owner(self.groups[15], self.leavers[2]);
+        tenant.remove_owner(self.chain, people[27]);
+        tenant.remove_owner(self.role_groups[0], people[27]);
+        // The mover loses something and is given something.
+        tenant.remove_member(self.groups[0], people[20]);
+        tenant.add_member(self.groups[8], people[20]);
         tenant.role_assignments.remove("asked-3-1");
         let mover = tenant.users.get_mut(&people[20]).expect("stays");
         mover.department = Some(DEPARTMENT.to_owned());
@@ -245,7 +284,14 @@ fn role_named(tenant: &Tenant, name: &str) -> Uuid {
     role.expect("a built-in role").id
 }
 
-fn hold(tenant: &mut Tenant, number: u32, holder: Link, role: Uuid, scope: &str) {
+/// An assignment without an end.
+fn hold<'a>(
+    tenant: &'a mut Tenant,
+    number: u32,
+    holder: Link,
+    role: Uuid,
+    scope: &str,
+) -> &'a mut RoleAssignment {
     let held = RoleAssignment {
         id: format!("asked-{number}-1"),
         principal_id: holder.id,
@@ -267,7 +313,11 @@ fn hold(tenant: &mut Tenant, number: u32, holder: Link, role: Uuid, scope: &str)
         .into_iter()
         .filter(|(_, other)| !is_same(other))
         .collect();
-    tenant.role_assignments.insert(held.id.clone(), held);
+    tenant
+        .role_assignments
+        .entry(held.id.clone())
+        .insert_entry(held)
+        .into_mut()
 }
 
 fn may(tenant: &mut Tenant, number: u128, holder: Link, role: Uuid) {

@@ -147,7 +147,7 @@ impl<'a> Graph<'a> {
         let mut open: Vec<Place> = Vec::new();
         for row in self.own(principal) {
             all.insert(access(row, principal, "Direct", None));
-            open.extend(self.next(row, false, true));
+            open.extend(next(row, false, true));
         }
         while let Some(place) = open.pop() {
             let is_gone = place.is_package && self.without == Some(place.id.as_str());
@@ -173,7 +173,7 @@ impl<'a> Graph<'a> {
                     text(row, "role_scope"),
                 );
                 all.insert(passed_on(held, principal, "Group", &place));
-                open.extend(self.next(row, place.is_eligible, false));
+                open.extend(next(row, place.is_eligible, false));
             }
         }
         all
@@ -211,8 +211,8 @@ impl<'a> Graph<'a> {
             return;
         }
         visited.push(to.clone());
-        for next in self.by_group.get(to.as_str()).into_iter().flatten() {
-            self.follow(next, false, resource, visited, lengths);
+        for held in self.by_group.get(to.as_str()).into_iter().flatten() {
+            self.follow(held, false, resource, visited, lengths);
         }
         visited.pop();
     }
@@ -223,17 +223,17 @@ impl<'a> Graph<'a> {
             .iter()
             .any(|kind| matches!(*kind, "EntraAppRole" | "EntraApplication"))
     }
+}
 
-    /// Where an assignment leads.
-    fn next(&self, row: &Row, is_eligible: bool, is_direct: bool) -> Option<Place> {
-        let is_package = gives_contents(row);
-        (is_package || gives_membership(row)).then(|| Place {
-            id: text(row, "resource_id").to_owned(),
-            is_package,
-            is_eligible: is_eligible || text(row, "assignment_type") == "Eligible",
-            is_direct,
-        })
-    }
+/// Where an assignment leads.
+fn next(row: &Row, is_eligible: bool, is_direct: bool) -> Option<Place> {
+    let is_package = gives_contents(row);
+    (is_package || gives_membership(row)).then(|| Place {
+        id: text(row, "resource_id").to_owned(),
+        is_package,
+        is_eligible: is_eligible || text(row, "assignment_type") == "Eligible",
+        is_direct,
+    })
 }
 
 /// Where a content of a package leads: into it, and to what it contains where it is a package.

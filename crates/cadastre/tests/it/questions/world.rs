@@ -108,18 +108,19 @@ impl World {
         let today = Utc::now();
         let truth = register.simulator.truth();
         let records = facts::all(&truth, &cast, today);
-        let known = rows_of(&records);
-        let with_facts = |mut rows: Rows| {
-            rows.extend(known.clone());
-            rows
-        };
+        let passing = facts::passing(&truth, &cast, today);
 
         let report = register.crawl().await;
         assert_eq!(report.outcome, RunOutcome::Complete, "{report:#?}");
         post(&register, &records).await;
+        post(&register, &passing).await;
         let since = now(&register).await;
-        let before = Moment::new(with_facts(oracle::expected(&truth)));
+        let mut rows = oracle::expected(&truth);
+        rows.extend(rows_of(&records));
+        rows.extend(rows_of(&passing));
+        let before = Moment::new(rows);
 
+        delete(&register, &passing).await;
         register.simulator.with_tenant(|tenant| {
             tenant.change(seed, FRACTION);
             cast.take_their_places(tenant);
@@ -130,34 +131,11 @@ impl World {
         register.approve_all().await;
         wait_for_views(&register).await;
         let until = now(&register).await;
-        let later = register.simulator.truth();
-        let now = Moment::new(with_facts(oracle::expected(&later)));
+        let mut rows = oracle::expected(&register.simulator.truth());
+        rows.extend(rows_of(&records));
+        let now = Moment::new(rows);
 
-        let system: i32 = sqlx::query_scalar("select system_id from systems")
-            .fetch_one(&register.pool)
-            .await
-            .expect("one system");
-        let mut fillings = BTreeMap::from([
-            ("system_id", system.to_string()),
-            ("since", moment(since)),
-            ("until", moment(until)),
-            ("today", moment(today)),
-            ("in_30_days", moment(today + Duration::days(30))),
-            ("department", DEPARTMENT.to_owned()),
-        ]);
-        let people = &cast.people;
-        let ids = [
-            ("group_id", cast.chain),
-            ("member_id", cast.member_of_chain),
-            ("principal_id", people[0]),
-            ("app_id", facts::application(&truth, &cast).0),
-            ("identity_id", facts::id(4, 0)),
-            ("package_id", facts::package(0)),
-            ("package_group_id", cast.groups[0]),
-            ("changed_group_id", cast.groups[4]),
-            ("changed_principal_id", people[5]),
-        ];
-        fillings.extend(ids.map(|(name, id)| (name, id.to_string())));
+        let fillings = fillings(&register, &cast, (since, until, today)).await;
         Self {
             register,
             fillings,
@@ -173,6 +151,45 @@ impl World {
     }
 }
 
+/// What is filled in for the names on the page.
+async fn fillings(
+    register: &Register,
+    cast: &Cast,
+    (since, until, today): (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>),
+) -> Fillings {
+    let truth = register.simulator.truth();
+    let system = system_of(register).await;
+    let mut fillings = BTreeMap::from([
+        ("system_id", system.to_string()),
+        ("since", moment(since)),
+        ("until", moment(until)),
+        ("today", moment(today)),
+        ("in_30_days", moment(today + Duration::days(30))),
+        ("department", DEPARTMENT.to_owned()),
+    ]);
+    let people = &cast.people;
+    let ids = [
+        ("group_id", cast.chain),
+        ("member_id", cast.member_of_chain),
+        ("principal_id", people[0]),
+        ("app_id", facts::application(&truth, cast).0),
+        ("identity_id", facts::id(4, 0)),
+        ("package_id", facts::package(0)),
+        ("package_group_id", cast.groups[0]),
+        ("changed_group_id", cast.groups[4]),
+        ("changed_principal_id", people[5]),
+    ];
+    fillings.extend(ids.map(|(name, id)| (name, id.to_string())));
+    fillings
+}
+
+async fn system_of(register: &Register) -> i32 {
+    sqlx::query_scalar("select system_id from systems")
+        .fetch_one(&register.pool)
+        .await
+        .expect("one system")
+}
+
 /// The time at the database, which dates every version.
 async fn now(register: &Register) -> DateTime<Utc> {
     sqlx::query_scalar("select clock_timestamp()")
@@ -182,10 +199,7 @@ async fn now(register: &Register) -> DateTime<Utc> {
 }
 
 async fn post(register: &Register, records: &Records) {
-    let system: i32 = sqlx::query_scalar("select system_id from systems")
-        .fetch_one(&register.pool)
-        .await
-        .expect("one system");
+    let system = system_of(register).await;
     for (entity, records) in records {
         let call = json!({"systemId": system, "atomic": true, "records": records});
         let done: Value = register.post(&format!("/api/ingest/{entity}"), &call).await;
@@ -193,8 +207,34 @@ async fn post(register: &Register, records: &Records) {
     }
 }
 
+async fn delete(register: &Register, records: &Records) {
+    let system = system_of(register).await;
+    for (entity, records) in records {
+        let (_, _, key) = place_of(entity);
+        let key_of = |record: &Value| -> Value {
+            let record = record.as_object().expect("a record").iter();
+            let is_key = |name: &str| key.contains(&snake_case(name).as_str());
+            let fields: Map<String, Value> = record
+                .filter(|(name, _)| is_key(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            fields.into()
+        };
+        let gone: Vec<Value> = records.iter().map(key_of).collect();
+        let call = json!({"systemId": system, "records": [], "deletedIds": gone});
+        let done: Value = register.post(&format!("/api/ingest/{entity}"), &call).await;
+        assert_eq!(done["deleted"], json!(records.len()), "{entity}: {done}");
+    }
+}
+
+fn place_of(entity: &str) -> (&'static str, &'static str, &'static [&'static str]) {
+    let place = POSTED.iter().find(|(name, ..)| *name == entity);
+    *place.expect("an entity that is posted")
+}
+
 /// Tables and key columns of what is posted.
-const POSTED: [(&str, &str, &[&str]); 10] = [
+const POSTED: [(&str, &str, &[&str]); 11] = [
+    ("principals", "principals", &["id"]),
     ("resources", "resources", &["id"]),
     (
         "resource-assignments",
@@ -241,8 +281,7 @@ const POSTED: [(&str, &str, &[&str]); 10] = [
 fn rows_of(records: &Records) -> Rows {
     let mut rows = Rows::new();
     for (entity, records) in records {
-        let place = POSTED.iter().find(|(name, ..)| name == entity);
-        let (_, table, key) = place.expect("an entity that is posted");
+        let (_, table, key) = place_of(entity);
         for record in records {
             let record = record.as_object().expect("a record");
             let mut row: Map<String, Value> = record
@@ -250,7 +289,7 @@ fn rows_of(records: &Records) -> Rows {
                 .map(|(name, value)| (snake_case(name), value.clone()))
                 .collect();
             row.entry("extended_attributes").or_insert(json!({}));
-            let twice = rows.insert((*table, oracle::key_of(key, &row)), row);
+            let twice = rows.insert((table, oracle::key_of(key, &row)), row);
             assert!(twice.is_none(), "the facts have {twice:?} twice");
         }
     }
