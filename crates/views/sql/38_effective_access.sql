@@ -18,11 +18,12 @@ join access_exits x
 where (o.makes_member or o.gives_contents)
   and (c.is_direct or not x.needs_direct)
 union all
-select w.system_id, e.resource_id, e.principal_id, e.assignment_type, e.role_scope, e.via_kind, e.via_id
+select w.system_id, e.resource_id, w.principal_id, e.assignment_type, e.role_scope, e.via_kind, e.via_id
 from (
     select distinct o.system_id, o.principal_id
-    from own_access o
-    where not exists (select from access_closure_systems k where k.system_id = o.system_id and k.is_kept)
+    from systems s
+    join own_access o on o.system_id = s.system_id
+    where not exists (select from access_closure_systems k where k.system_id = s.system_id and k.is_kept)
 ) w
 cross join lateral effective_access_of_principals(w.system_id, array[w.principal_id]) e
 where e.via_kind <> 'Direct';
