@@ -119,7 +119,8 @@ struct View {
     is_running: bool,
 }
 
-async fn wait_for_views(register: &Register) {
+/// Until no view is behind what it depends on.
+pub async fn wait_for_views(register: &Register) {
     for _ in 0..600 {
         let status: Views = register.get("/api/ingest/refresh-views").await;
         let is_fresh = |view: &View| !view.is_stale && !view.is_running;

@@ -13,9 +13,10 @@ use ingest_api::{
     auth::{NewKey, create_key},
     connect, migrate, serve,
 };
+use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -136,6 +137,18 @@ impl Register {
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
         self.ask(self.http.get(format!("{}{path}", self.base_url)))
             .await
+    }
+
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> T {
+        let url = format!("{}{path}", self.base_url);
+        self.ask(self.http.post(url).json(body)).await
+    }
+
+    /// What is answered at an address, whatever it is.
+    pub async fn answer(&self, url: &str) -> (StatusCode, String) {
+        let response = self.http.get(url).bearer_auth(&self.key).send().await;
+        let response = response.expect("an answer");
+        (response.status(), response.text().await.expect("a body"))
     }
 
     /// The removals that wait for a person.
