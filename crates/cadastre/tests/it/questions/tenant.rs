@@ -159,15 +159,6 @@ impl Cast {
 
     fn hold_roles(&self, tenant: &mut Tenant) {
         let role_group = self.role_groups[0];
-        // As in Entra, no groups in those that hold roles; but one, for older tenants have some.
-        let mut flat: Vec<Uuid> = vec![self.groups[7]];
-        let all = tenant.groups.values();
-        flat.extend(all.filter(|one| one.is_role_assignable()).map(|one| one.id));
-        for group in flat {
-            let mut members = tenant.members.of(group).to_vec();
-            members.retain(|link| link.kind != MemberKind::Group);
-            tenant.members.set(group, members);
-        }
         for person in [self.people[8], self.colleagues[1], self.colleagues[2]] {
             tenant.add_member(role_group, person);
         }

@@ -75,7 +75,8 @@ pub const ALL: &[(&str, Expected)] = &[
     ("Q51", past::accounts),
     ("Q52", past::movers),
     ("Q53", past::became_privileged),
-    ("Q54", forgotten::orphans),
+    ("Q54", past::reached_then),
+    ("Q55", forgotten::orphans),
 ];
 
 /// The answer to a question.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{item, shown};
+use super::{item, reach::holders_at, shown};
 use crate::{
     oracle::Row,
     questions::{ask::Item, walk::text, world::World},
@@ -119,4 +119,8 @@ pub fn became_privileged(world: &World) -> Vec<Item> {
     now.filter(|principal| !then.contains(principal))
         .map(|principal| item(json!({"principalId": principal})))
         .collect()
+}
+
+pub fn reached_then(world: &World) -> Vec<Item> {
+    holders_at(&world.before, world.filled("group_id"))
 }

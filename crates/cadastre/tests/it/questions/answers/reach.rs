@@ -8,14 +8,18 @@ use super::item;
 use crate::questions::{
     ask::Item,
     walk::{Access, Graph, text},
-    world::World,
+    world::{Moment, World},
 };
 
 pub fn holders(world: &World) -> Vec<Item> {
-    let group = world.filled("group_id");
-    let access = world.now.access.iter();
+    holders_at(&world.now, world.filled("group_id"))
+}
+
+/// Who has a resource at a moment, by what way.
+pub fn holders_at(moment: &Moment, resource: &str) -> Vec<Item> {
+    let access = moment.access.iter();
     access
-        .filter(|access| access.resource == group)
+        .filter(|access| access.resource == resource)
         .map(|access| {
             item(
                 json!({"principalId": access.principal, "assignmentType": access.assignment_type,
