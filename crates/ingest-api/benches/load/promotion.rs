@@ -30,6 +30,14 @@ pub const ATTRIBUTES: [&str; 5] = [
     "userType",
 ];
 
+/// What readers ask in turn.
+const QUESTIONS: [&str; 4] = [
+    "/api/register/principals",
+    "/api/register/principals?sort=displayName&before=end",
+    "/api/register/principals?sort=displayName&filter=lower(displayName)%20startsWith%20'm'",
+    "/api/register/principals?filter=ext.usageLocation%20eq%20'NL'",
+];
+
 /// Readers ask so often.
 const BETWEEN_READS: Duration = Duration::from_millis(50);
 /// How long it is measured before.
@@ -139,9 +147,12 @@ async fn beside(
 
 async fn read(bed: &Bed, is_over: &AtomicBool) -> anyhow::Result<Vec<Duration>> {
     let mut all = Vec::new();
-    while !is_over.load(Ordering::Relaxed) {
+    let mut questions = QUESTIONS.iter().cycle();
+    while !is_over.load(Ordering::Relaxed)
+        && let Some(question) = questions.next()
+    {
         let began = Instant::now();
-        let answer = bed.get("/api/principals?search=a&limit=50").await?;
+        let answer = bed.get(question).await?;
         ensure!(
             answer.status().is_success(),
             "a read was answered {}",

@@ -20,6 +20,8 @@ use views::At;
 
 const PEOPLE: i64 = 100_000;
 const GROUPS: i64 = 25_000;
+/// Ten days are only written for tenants up to this size: that takes longer than all questions.
+const MOST_WITH_A_PAST: i64 = 1_000_000;
 /// How often each question is asked, each time about something else.
 const QUESTIONS: i64 = 200;
 
@@ -49,7 +51,9 @@ async fn main() {
     refreshes(&pool, people, groups, assignments).await;
     questions(&pool, people, groups).await;
     whole(&pool).await;
-    past(&pool, people, groups).await;
+    if assignments <= MOST_WITH_A_PAST {
+        past(&pool, people, groups).await;
+    }
     pool.close().await;
     server.stop().await.unwrap();
 }
