@@ -8,7 +8,7 @@ use axum::{Json, extract::State};
 use contract::{Entity, SystemId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 use views::MatrixCell;
 
@@ -267,9 +267,11 @@ async fn matrix(
     let principals = principals.understand(&state, &caller, system_id).await?;
 
     let as_of = AsOf::of_query(&state.pool, query.as_of.as_deref()).await?;
-    let mut snapshot = one_snapshot(&state, as_of).await?;
+    let mut snapshot = one_snapshot(&state).await?;
     let (resources, next_resources) = resources.read::<MatrixResource>(&mut snapshot).await?;
     let (principals, next_principals) = principals.read::<MatrixPrincipal>(&mut snapshot).await?;
+    // Only now: the axes ask functions that read tables and history themselves, and would find the past twice.
+    turn_to(&mut snapshot, as_of).await?;
     let cells = views::permission_matrix_within(
         &mut snapshot,
         caller.workspace_id,
@@ -298,14 +300,22 @@ async fn matrix(
     }))
 }
 
-/// A transaction whose statements all see the same rows, of the instant.
-async fn one_snapshot(
-    state: &AppState,
-    as_of: AsOf,
-) -> Result<Transaction<'static, Postgres>, ApiError> {
-    let mut transaction = read_only(&state.pool, PATIENCE, as_of.instant()).await?;
+/// A transaction whose statements all see the same rows.
+async fn one_snapshot(state: &AppState) -> Result<Transaction<'static, Postgres>, ApiError> {
+    let mut transaction = read_only(&state.pool, PATIENCE, None).await?;
     sqlx::raw_sql("set transaction isolation level repeatable read")
         .execute(&mut *transaction)
         .await?;
     Ok(transaction)
+}
+
+/// From here on, views are those of the instant.
+async fn turn_to(snapshot: &mut PgConnection, as_of: AsOf) -> Result<(), ApiError> {
+    if let Some(at) = as_of.instant() {
+        let settings = views::settings_as_of(at);
+        sqlx::raw_sql(AssertSqlSafe(settings))
+            .execute(snapshot)
+            .await?;
+    }
+    Ok(())
 }

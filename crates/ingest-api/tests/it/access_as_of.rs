@@ -36,6 +36,11 @@ fn questions(system: i32) -> Vec<String> {
         "/api/access/privileged?limit=50".to_owned(),
         "/api/register/orphan-references?count=exact".to_owned(),
     ];
+    for (resources, principals) in [(100, 100), (2, 3)] {
+        all.push(format!(
+            "/api/systems/{system}/matrix?resources={resources}&principals={principals}&resourceSort=displayName"
+        ));
+    }
     for resource in GROUPS.chain(ROLES) {
         all.push(format!(
             "/api/systems/{system}/resources/{}/access?limit=1000",
