@@ -37,6 +37,14 @@ async fn nest(app: &TestApp, groups: std::ops::Range<u32>) {
     .expect(201);
 }
 
+/// A server whose first look at the views, which nobody asked for, is over.
+async fn started() -> TestApp {
+    let app = TestApp::start().await;
+    let looked = "select count(*) from view_refreshes where finished_at is not null";
+    until(async || app.count(looked).await > 0).await;
+    app
+}
+
 async fn refreshed(app: &TestApp, run: u32) -> Value {
     until(async || view_after(app, run).await["state"] == "upToDate").await;
     view_after(app, run).await
@@ -44,7 +52,7 @@ async fn refreshed(app: &TestApp, run: u32) -> Value {
 
 #[tokio::test]
 async fn a_run_waits_for_a_refresh_and_then_names_the_one_that_brought_its_load_in() {
-    let app = TestApp::start().await;
+    let app = started().await;
     nest(&app, 1..3).await;
     report(&app, 1).await;
     let waiting = view_after(&app, 1).await;
@@ -86,7 +94,7 @@ async fn a_run_waits_for_a_refresh_and_then_names_the_one_that_brought_its_load_
 
 #[tokio::test]
 async fn a_report_that_comes_after_its_refresh_was_asked_for_is_settled_all_the_same() {
-    let app = TestApp::start().await;
+    let app = started().await;
     for run in 1..20 {
         nest(&app, run..run + 1).await;
         app.post("/api/ingest/refresh-views", &json!({}))
@@ -99,7 +107,7 @@ async fn a_report_that_comes_after_its_refresh_was_asked_for_is_settled_all_the_
 
 #[tokio::test]
 async fn a_run_whose_refresh_is_under_way_says_so() {
-    let app = TestApp::start().await;
+    let app = started().await;
     nest(&app, 1..3).await;
     report(&app, 1).await;
     // The refresh waits for the rows of the closure.
