@@ -7,11 +7,11 @@ use super::{
     called::{About, StaleExportQuery, StaleQuery},
     export::ExportQuery,
     register::ListQuery,
-    register_docs::page_schema,
+    register_docs::{page_schema, rows},
 };
 use crate::{
     ingest::type_name,
-    openapi::{LINES, Operation, Tag, schema_of},
+    openapi::{Operation, Tag},
     query::Source,
 };
 
@@ -23,9 +23,6 @@ else gives the same. Own assignments of what it contains count as taken away wit
 
 const EFFECTIVE: &str = "A row for each way, own assignments and those through groups, packages and other resources, with the \
 assignment behind it. From the live tables: a refresh is not needed. Filtered, sorted, counted and exported as every list.";
-
-const EXPORT: &str = "All rows, streamed in the order of their keys. An export that breaks off ends in an error of the \
-connection, never in a proper end.";
 
 /// A list about one object.
 pub fn list(about: About) -> Operation {
@@ -80,11 +77,4 @@ fn page(operation: Operation, source: &'static Source) -> Operation {
         "application/json",
         page_schema(source),
     )
-}
-
-fn rows(operation: Operation) -> Operation {
-    operation
-        .says(EXPORT)
-        .answers_as(200, "The rows.", LINES, schema_of::<String>())
-        .or_as("text/csv", schema_of::<String>())
 }

@@ -32,9 +32,13 @@ pub fn list(source: &'static Source) -> Operation {
 
 /// `GET /api/register/{source}/export`.
 pub fn export(source: &'static Source) -> Operation {
-    operation(source, "export", "All rows")
+    rows(operation(source, "export", "All rows").query::<ExportQuery>())
+}
+
+/// The forms in which exports answer rows.
+pub fn rows(operation: Operation) -> Operation {
+    operation
         .says(EXPORT)
-        .query::<ExportQuery>()
         .answers_as(200, "The rows.", LINES, schema_of::<String>())
         .or_as("text/csv", schema_of::<String>())
         .or_as(PARQUET, Box::new(|_| json!({"contentMediaType": PARQUET})))
