@@ -19,14 +19,24 @@ fn found(row: &Value, name: &Name) -> Option<Value> {
     (!value.is_null()).then_some(value)
 }
 
+/// What counts as a number (docs/attributes.md): at most 30 digits on each side of the point, two in the exponent.
 fn number(text: &str) -> Option<f64> {
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let is_plain = unsigned.starts_with(|char: char| char.is_ascii_digit())
-        && unsigned.ends_with(|char: char| char.is_ascii_digit())
-        && unsigned
-            .chars()
-            .all(|char| char.is_ascii_digit() || ".eE+-".contains(char));
-    is_plain.then(|| text.parse().ok()).flatten()
+    let is_digits = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let unsigned = |text| str::strip_prefix(text, ['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(unsigned(exponent))),
+        None => (text, None),
+    };
+    let (whole, fraction) = match unsigned(mantissa).split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (unsigned(mantissa), None),
+    };
+    let is_number = is_digits(whole, 30)
+        && fraction.is_none_or(|fraction| is_digits(fraction, 30))
+        && exponent.is_none_or(|exponent| is_digits(exponent, 2));
+    is_number.then(|| text.parse().expect("a number as Rust knows it too"))
 }
 
 pub fn time(text: &str) -> Option<DateTime<Utc>> {
