@@ -160,9 +160,9 @@ begin
         -- The rows that were live at a moment, each as it was then.
         execute format(
             'create function %I(p_at timestamptz) returns table (%s, deleted_at timestamptz) language sql stable as $f$
-                 select %s, null::timestamptz from %I t where t.deleted_at is null and t.valid_from <= p_at
+                 select %s, null::timestamptz from public.%I t where t.deleted_at is null and t.valid_from <= p_at
                  union all
-                 select %s, null::timestamptz from %I t where t.valid_from <= p_at and t.valid_to > p_at
+                 select %s, null::timestamptz from public.%I t where t.valid_from <= p_at and t.valid_to > p_at
              $f$',
             v_table || '_as_of',
             (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by h.place)
@@ -176,13 +176,13 @@ begin
              returns table (system_id integer, row_key text, change text, before jsonb, after jsonb, changed_at timestamptz,
                             changed_by uuid) language sql stable as $f$
                  with o as materialized (
-                     select t.*, %4$s as row_key, %5$s as image from %3$I t
+                     select t.*, %4$s as row_key, %5$s as image from public.%3$I t
                      where t.valid_from <= p_from and t.valid_to > p_from and t.valid_to <= p_to
                  ), n as materialized (
-                     select %6$s, %4$s as row_key, %5$s as image from %2$I t
+                     select %6$s, %4$s as row_key, %5$s as image from public.%2$I t
                      where t.deleted_at is null and t.valid_from > p_from and t.valid_from <= p_to
                      union all
-                     select %6$s, %4$s, %5$s from %3$I t
+                     select %6$s, %4$s, %5$s from public.%3$I t
                      where t.valid_from > p_from and t.valid_from <= p_to and t.valid_to > p_to
                  )
                  select coalesce(n.system_id, o.system_id), coalesce(n.row_key, o.row_key),
@@ -191,7 +191,7 @@ begin
                  from o full join n on o.system_id = n.system_id and %7$s
                  -- A row may have been changed before it was removed: its last version tells when and by whom.
                  left join lateral (
-                     select t.valid_to, t.ended_by from %3$I t
+                     select t.valid_to, t.ended_by from public.%3$I t
                      where n.row_key is null and t.system_id = o.system_id and %8$s and t.valid_to <= p_to
                      order by t.valid_to desc limit 1
                  ) e on true

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     called_docs as docs,
-    export::{self, ExportFormat, ExportQuery},
+    export::{self, ExportFormat, ExportQuery, TellsTheEnd},
     readable,
     register::{self, CountWanted, ListQuery},
 };
@@ -87,9 +87,10 @@ impl About {
                 move |state: State<AppState>,
                       caller: Caller,
                       path: InSystem,
+                      tells: TellsTheEnd,
                       query: InQuery<ExportQuery>| async move {
                     readable(&caller)?;
-                    export::export(&state.0, &caller, about.call(path), query.read()?).await
+                    export::export(&state.0, &caller, about.call(path), query.read()?, tells).await
                 },
                 docs::export(about),
             )
@@ -173,6 +174,7 @@ fn stale_principals_routes(source: &'static Source) -> Routes {
             async move |state: State<AppState>,
                         caller: Caller,
                         InPath(system_id),
+                        tells: TellsTheEnd,
                         query: InQuery<StaleExportQuery>|
                         -> Result<Response, ApiError> {
                 readable(&caller)?;
@@ -185,7 +187,7 @@ fn stale_principals_routes(source: &'static Source) -> Routes {
                     include_deleted: None,
                     as_of: None,
                 };
-                export::export(&state.0, &caller, called, export).await
+                export::export(&state.0, &caller, called, export, tells).await
             },
             docs::export_stale(source),
         )

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes},
-    http::header,
+    extract::FromRequestParts,
+    http::{Version, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
@@ -75,6 +76,23 @@ pub struct ExportQuery {
     pub as_of: Option<String>,
 }
 
+/// A connection that tells a broken body from a whole one. Below HTTP/1.1 the end of a body is the end of the connection, so
+/// that an export that broke would look like one that is done.
+pub struct TellsTheEnd;
+
+impl<S: Sync> FromRequestParts<S> for TellsTheEnd {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        if parts.version < Version::HTTP_11 {
+            return Err(ApiError::bad_body(
+                "exports need HTTP/1.1 or later: before, a client cannot tell that one broke off",
+            ));
+        }
+        Ok(Self)
+    }
+}
+
 /// A piece of the body, or the sign that there is no more.
 enum Piece {
     Rows(Bytes),
@@ -111,6 +129,7 @@ pub async fn export(
     caller: &Caller,
     subject: impl Into<Subject>,
     query: ExportQuery,
+    _: TellsTheEnd,
 ) -> Result<Response, ApiError> {
     let wanted = Wanted {
         filter: query.filter.as_deref(),

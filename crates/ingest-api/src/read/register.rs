@@ -62,9 +62,12 @@ fn with_source(routes: Routes, source: &'static Source) -> Routes {
         )
         .get(
             &format!("{path}/export"),
-            move |state: State<AppState>, caller: Caller, query: InQuery<export::ExportQuery>| async move {
+            move |state: State<AppState>,
+                  caller: Caller,
+                  tells: export::TellsTheEnd,
+                  query: InQuery<export::ExportQuery>| async move {
                 readable(&caller)?;
-                export::export(&state.0, &caller, source, query.read()?).await
+                export::export(&state.0, &caller, source, query.read()?, tells).await
             },
             register_docs::export(source),
         )

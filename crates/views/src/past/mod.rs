@@ -11,7 +11,7 @@ mod definitions;
 use std::ops::{Deref, DerefMut};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction, pool::PoolConnection};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
 pub(crate) use definitions::{OfPast, definitions};
 
@@ -43,23 +43,24 @@ impl<'a> At<'a> {
         Self { pool, instant }
     }
 
-    /// A connection on which every question is answered as of the instant, from one snapshot where that is past.
+    /// A transaction in which every question is answered as of the instant, and from one snapshot.
     pub(crate) async fn begin(self) -> Result<Reading, ViewError> {
-        let Some(instant) = self.instant else {
-            return Ok(Reading::Now(self.pool.acquire().await?));
-        };
-        let mut transaction = self.pool.begin().await?;
-        // Planning for every month of the history takes longer than the answer, and nothing that a caller asks for changes
-        // the plan.
-        let settings = format!(
-            "set transaction isolation level repeatable read, read only; \
-             set local plan_cache_mode = force_generic_plan; {}",
-            settings_as_of(instant)
-        );
-        sqlx::raw_sql(AssertSqlSafe(settings))
-            .execute(&mut *transaction)
+        let mut transaction = self
+            .pool
+            .begin_with("begin transaction isolation level repeatable read, read only")
             .await?;
-        Ok(Reading::Then(transaction))
+        if let Some(instant) = self.instant {
+            // Planning for every month of the history takes longer than the answer, and nothing that a caller asks for
+            // changes the plan.
+            let settings = format!(
+                "set local plan_cache_mode = force_generic_plan; {}",
+                settings_as_of(instant)
+            );
+            sqlx::raw_sql(AssertSqlSafe(settings))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(Reading(transaction))
     }
 }
 
@@ -70,20 +71,12 @@ impl<'a> From<&'a PgPool> for At<'a> {
 }
 
 /// What questions are asked on.
-pub(crate) enum Reading {
-    /// A connection: each question sees what is there when it is asked.
-    Now(PoolConnection<Postgres>),
-    /// A transaction that is turned to an instant.
-    Then(Transaction<'static, Postgres>),
-}
+pub(crate) struct Reading(Transaction<'static, Postgres>);
 
 impl Reading {
     /// To be called when all is read; after an error, dropping it is enough.
     pub(crate) async fn end(self) -> Result<(), ViewError> {
-        if let Self::Then(transaction) = self {
-            transaction.commit().await?;
-        }
-        Ok(())
+        Ok(self.0.commit().await?)
     }
 }
 
@@ -91,18 +84,12 @@ impl Deref for Reading {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        match self {
-            Self::Now(connection) => connection,
-            Self::Then(transaction) => transaction,
-        }
+        &self.0
     }
 }
 
 impl DerefMut for Reading {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        match self {
-            Self::Now(connection) => connection,
-            Self::Then(transaction) => transaction,
-        }
+        &mut self.0
     }
 }

@@ -137,3 +137,18 @@ async fn an_export_that_breaks_off_does_not_end_well() {
         body.map_or(0, |body| body.len())
     );
 }
+
+#[tokio::test]
+async fn an_export_is_refused_where_its_end_could_not_be_told_from_a_broken_connection() {
+    let app = TestApp::start().await;
+    for (version, status) in [
+        (reqwest::Version::HTTP_10, 400),
+        (reqwest::Version::HTTP_11, 200),
+    ] {
+        let answer = ask(&app, &app.key, "/api/register/principals/export", &[])
+            .version(version)
+            .send()
+            .await;
+        assert_eq!(answer.expect("an answer").status(), status, "{version:?}");
+    }
+}
