@@ -8,10 +8,7 @@ use contract::{
     SystemId,
 };
 use ingest_client::{BatchLimits, IngestClient};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-};
+use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,9 +21,6 @@ use crate::{
     sink::Register,
     stopping::once_begun,
 };
-
-/// Batches of groups that may wait for their members to be read.
-const WAITING_GROUP_BATCHES: usize = 64;
 
 /// How long a cancelled run tries to post its report.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -337,13 +331,13 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
 
 /// Groups, their members and owners, and PIM for groups: the later ones live on what the list of groups brings.
 fn spawn_groups(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
-    let (feed, groups) = mpsc::channel(WAITING_GROUP_BATCHES);
+    let (feeder, groups) = collect::feed();
     let (found, was_found) = oneshot::channel();
     if plan.list_groups {
         let (run, is_posted) = (run.clone(), plan.post_groups);
-        let feed = plan.group_links.then_some(feed);
+        let feeder = plan.group_links.then_some(feeder);
         tasks.spawn(async move {
-            let (report, groups_found) = collect::groups(run, is_posted, feed).await;
+            let (report, groups_found) = collect::groups(run, is_posted, feeder).await;
             // Without PIM nobody waits for it.
             let _ = found.send(groups_found);
             (2, report.into_iter().collect())

@@ -9,21 +9,18 @@ use std::{
     },
 };
 
-use contract::{
-    CollectionReport, CollectionStatus, Completeness, Failure, IngestAnswer,
-    records::ResourceAssignment,
-};
+use contract::{CollectionReport, CollectionStatus, Completeness, Failure, IngestAnswer};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     collection::{Collection, Ending, Run, commit, missing_permission, push_windows},
-    groups::Parent,
+    feed::Parent,
 };
 use crate::{
     graph::{GraphError, MAX_RESTARTS, NextLink, Page, SubRequest, Version},
-    mapping::{Mapped, Windows},
+    mapping::{Mapped, Row, Windows},
     sink::Sink,
     stopping::Stopped,
 };
@@ -38,12 +35,14 @@ const MAX_INCOMPLETE_PARENTS: usize = 20_000;
 const REFUSED_IN_A_ROW: u32 = 40;
 
 /// The list to read for each parent.
-pub(super) struct ChildList {
+pub(super) struct ChildList<R> {
+    /// What a parent is, for people: `group`.
+    pub of: &'static str,
     pub version: Version,
     /// The address of a parent's list, below the version.
     pub address: fn(Uuid, page_size: u32) -> String,
     /// A record out of an object.
-    pub map: fn(Uuid, Value) -> Mapped<ResourceAssignment>,
+    pub map: fn(&Parent, Value) -> Mapped<R>,
     /// Resource units per request, probably.
     pub estimate: f64,
     /// The list may name a row several times, once per time window.
@@ -51,18 +50,18 @@ pub(super) struct ChildList {
 }
 
 /// What a parent's list has brought so far.
-enum Brought {
-    /// Sent page by page: the principals that were sent, so that a list that starts again sends nobody twice.
-    Sent(HashSet<Option<Uuid>>),
+enum Brought<R: Row> {
+    /// Sent page by page: the rows that were sent, so that a list that starts again sends none twice.
+    Sent(HashSet<R::Key>),
     /// Kept until the list ends: only then is it known which window a row shows.
-    Kept(Windows),
+    Kept(Windows<R>),
 }
 
 /// Reads the lists; several tasks may call [`read`](Self::read) at once.
-pub(super) struct ChildReader {
-    list: ChildList,
+pub(super) struct ChildReader<R> {
+    list: ChildList<R>,
     collection: Collection,
-    sink: Sink<ResourceAssignment>,
+    sink: Sink<R>,
     refused_in_a_row: AtomicU32,
     is_hopeless: AtomicBool,
     outcome: Mutex<Outcome>,
@@ -80,8 +79,8 @@ struct Outcome {
     parents_left_out: bool,
 }
 
-impl ChildReader {
-    pub fn new(list: ChildList, collection: Collection, sink: Sink<ResourceAssignment>) -> Self {
+impl<R: Row> ChildReader<R> {
+    pub fn new(list: ChildList<R>, collection: Collection, sink: Sink<R>) -> Self {
         Self {
             list,
             collection,
@@ -188,18 +187,20 @@ impl ChildReader {
         run: &Run,
         parent: &Parent,
         mut page: Page,
-        brought: &mut Brought,
+        brought: &mut Brought<R>,
     ) -> Result<(), Stopped> {
         let mut links = NextLink::default();
+        let address = (self.list.address)(parent.id, run.config.tuning.page_size);
+        let is_eventual = run.graph.is_eventual(self.list.version, &address)?;
         let mut unreadable = false;
         loop {
             let next = links.after(&run.graph, &page);
             let mut records = Vec::new();
             for value in page.value {
-                match (self.list.map)(parent.id, value) {
+                match (self.list.map)(parent, value) {
                     Mapped::Record(record) => match brought {
                         Brought::Sent(seen) => {
-                            if seen.insert(record.principal_id) {
+                            if seen.insert(record.row_key()) {
                                 records.push(*record);
                             }
                         }
@@ -212,7 +213,10 @@ impl ChildReader {
             self.sink.push_all(&records).await?;
             self.collection.add(records.len() as u64);
             match next? {
-                Some(url) => page = run.graph.page(url, &self.collection.meter).await?,
+                Some(url) => {
+                    let meter = &self.collection.meter;
+                    page = run.graph.page(url, is_eventual, meter).await?;
+                }
                 None if unreadable => return Err(GraphError::LimitedObjects.into()),
                 None => return Ok(()),
             }
@@ -297,8 +301,12 @@ impl ChildReader {
             commit(run, &self.sink, outcome.completeness(parents_complete)).await
         };
         let message = message.or_else(|| {
-            (!parents_complete)
-                .then(|| "not every group is known, so nothing was removed".to_owned())
+            (!parents_complete).then(|| {
+                format!(
+                    "not every {} is known, so nothing was removed",
+                    self.list.of
+                )
+            })
         });
         let had_begun = self.collection.read() > 0 || outcome.parents_read > 0;
         let ending = match (outcome.stopped, committed) {

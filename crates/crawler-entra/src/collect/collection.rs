@@ -8,16 +8,14 @@ use std::{
     time::Instant,
 };
 
-use contract::{
-    CollectionReport, CollectionStatus, Failure, IngestAnswer, records::ResourceAssignment,
-};
+use contract::{CollectionReport, CollectionStatus, Failure, IngestAnswer};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     CrawlConfig, ProgressEvent, ProgressSink,
     graph::{Graph, GraphError, Meter},
-    mapping::Windows,
+    mapping::{Row, Windows},
     sink::{Register, Sink, Target},
     stopping::Stopped,
 };
@@ -209,9 +207,9 @@ pub(crate) fn crashed(reason: &str) -> CollectionReport {
 }
 
 /// Sends the rows of a list of time windows when its reading has ended. Of a list that broke off, what was read lands, too.
-pub(super) async fn push_windows(
-    sink: &Sink<ResourceAssignment>,
-    windows: Windows,
+pub(super) async fn push_windows<R: Row>(
+    sink: &Sink<R>,
+    windows: Windows<R>,
     read: Result<(), Stopped>,
 ) -> Result<(), Stopped> {
     if !read.as_ref().is_err_and(Stopped::is_cancelled) {

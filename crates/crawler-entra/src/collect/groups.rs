@@ -7,38 +7,20 @@ use contract::{
     records::{Resource, resource_type},
 };
 use serde_json::Value;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
     collection::{Collection, Ending, Run, close, hint_at},
+    feed::{Feeder, Parent},
     list::{List, Reader, read_list},
     principals::select_list,
 };
 use crate::{
-    graph::{GraphError, ListEvent, SubRequest, Version},
+    graph::{GraphError, ListEvent, Version},
     mapping,
     sink::{Sink, Target},
     stopping::Stopped,
 };
-
-/// A group whose children are to be read.
-#[derive(Debug, Clone)]
-pub(crate) struct Parent {
-    pub id: Uuid,
-    pub name: Option<String>,
-    /// Only somebody with a further permission sees its members.
-    pub has_hidden_members: bool,
-}
-
-/// What the readers of members get.
-#[derive(Debug)]
-pub(crate) enum GroupFeed {
-    /// As many groups as fit a batch.
-    Groups(Vec<Parent>),
-    /// The list of groups was read to its end. Without this it was not.
-    End,
-}
 
 /// What the list of groups told.
 #[derive(Debug, Default)]
@@ -51,18 +33,17 @@ pub(crate) struct GroupsFound {
 struct GroupReader<'a> {
     collection: &'a Collection,
     sink: Option<&'a Sink<Resource>>,
-    feed: Option<&'a mpsc::Sender<GroupFeed>>,
+    feeder: Option<Feeder>,
     seen: HashSet<Uuid>,
     unreadable: u64,
     found: GroupsFound,
-    waiting: Vec<Parent>,
 }
 
-/// Reads the groups. Posts them if that is planned, feeds them to `feed` if anybody listens.
+/// Reads the groups. Posts them if that is planned, feeds them to `feeder` if anybody listens.
 pub(crate) async fn groups(
     run: Arc<Run>,
     is_posted: bool,
-    feed: Option<mpsc::Sender<GroupFeed>>,
+    feeder: Option<Feeder>,
 ) -> (Option<CollectionReport>, GroupsFound) {
     let scope = [("resourceType", &resource_type::ENTRA_GROUP)];
     let target = Target::new(Entity::Resources, &scope, "entra:groups:all");
@@ -90,27 +71,19 @@ pub(crate) async fn groups(
     let mut reader = GroupReader {
         collection: &collection,
         sink: sink.as_ref(),
-        feed: feed.as_ref(),
+        feeder,
         seen: HashSet::new(),
         unreadable: 0,
         found: GroupsFound::default(),
-        waiting: Vec::new(),
     };
     let read = read_list(&run, &collection, list, &mut reader).await;
     let ended = match read {
         Ok(()) if reader.unreadable > 0 => Err(Stopped::Source(GraphError::LimitedObjects)),
         read => read,
     };
-    let GroupReader { found, waiting, .. } = reader;
-    if let Some(feed) = feed {
-        // A list that broke off leaves more than one batch.
-        for batch in waiting.chunks(SubRequest::PER_BATCH) {
-            send(&feed, batch.to_vec()).await;
-        }
-        if ended.is_ok() {
-            // Nobody listens any more: then nobody needs to know.
-            let _ = feed.send(GroupFeed::End).await;
-        }
+    let GroupReader { found, feeder, .. } = reader;
+    if let Some(feeder) = feeder {
+        feeder.end(ended.is_ok()).await;
     }
     let report = finish(&run, collection, sink.as_ref(), ended).await;
     let report = report.map(|mut report| {
@@ -134,11 +107,8 @@ impl Reader for GroupReader<'_> {
             sink.push_all(&resources).await?;
         }
         self.collection.add(resources.len() as u64);
-        if let Some(feed) = self.feed {
-            while self.waiting.len() >= SubRequest::PER_BATCH {
-                let full = self.waiting.drain(..SubRequest::PER_BATCH).collect();
-                send(feed, full).await;
-            }
+        if let Some(feeder) = &mut self.feeder {
+            feeder.pass_full().await;
         }
         Ok(())
     }
@@ -164,19 +134,12 @@ impl GroupReader<'_> {
             if group.is_assignable_to_role == Some(true) {
                 self.found.role_assignable.push(parent.clone());
             }
-            if self.feed.is_some() {
-                self.waiting.push(parent);
+            if let Some(feeder) = &mut self.feeder {
+                feeder.push(parent);
             }
             resources.push(group);
         }
         resources
-    }
-}
-
-/// Members readers that have gone away are no reason to stop the list.
-async fn send(feed: &mpsc::Sender<GroupFeed>, parents: Vec<Parent>) {
-    if !parents.is_empty() {
-        let _ = feed.send(GroupFeed::Groups(parents)).await;
     }
 }
 

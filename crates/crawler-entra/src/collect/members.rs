@@ -9,16 +9,12 @@ use contract::{
     records::{ResourceAssignment, assignment_type, resource_type},
 };
 use serde_json::Value;
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::JoinSet,
-};
 use uuid::Uuid;
 
 use super::{
     children::{ChildList, ChildReader},
     collection::{Collection, Run},
-    groups::{GroupFeed, Parent},
+    feed::{Feed, Parent},
 };
 use crate::{
     graph::Version,
@@ -37,60 +33,46 @@ fn owners_address(group: Uuid, page_size: u32) -> String {
     format!("/groups/{group}/owners?$select=id&$top={page_size}")
 }
 
-fn map_member(group: Uuid, value: Value) -> Mapped<ResourceAssignment> {
-    mapping::group_link(group, GroupLink::Member, value).into()
+fn map_member(group: &Parent, value: Value) -> Mapped<ResourceAssignment> {
+    mapping::group_link(group.id, GroupLink::Member, value).into()
 }
 
-fn map_owner(group: Uuid, value: Value) -> Mapped<ResourceAssignment> {
-    mapping::group_link(group, GroupLink::Owner, value).into()
+fn map_owner(group: &Parent, value: Value) -> Mapped<ResourceAssignment> {
+    mapping::group_link(group.id, GroupLink::Owner, value).into()
 }
 
 struct Readers {
-    members: ChildReader,
-    owners: ChildReader,
-    feed: Mutex<Feed>,
-}
-
-struct Feed {
-    groups: mpsc::Receiver<GroupFeed>,
-    is_complete: bool,
+    members: ChildReader<ResourceAssignment>,
+    owners: ChildReader<ResourceAssignment>,
 }
 
 /// Reads members and owners of the groups that `groups` brings.
-pub(crate) async fn group_links(
-    run: Arc<Run>,
-    groups: mpsc::Receiver<GroupFeed>,
-) -> Vec<CollectionReport> {
+pub(crate) async fn group_links(run: Arc<Run>, groups: Feed) -> Vec<CollectionReport> {
     let readers = Arc::new(Readers {
         members: reader(&run, GroupLink::Member),
         owners: reader(&run, GroupLink::Owner),
-        feed: Mutex::new(Feed {
-            groups,
-            is_complete: false,
-        }),
     });
-    let mut tasks = JoinSet::new();
-    for _ in 0..run.config.tuning.in_flight.max(1) {
-        tasks.spawn(read_some(run.clone(), readers.clone()));
-    }
-    let mut all_ran = true;
-    while let Some(task) = tasks.join_next().await {
-        all_ran &= task.is_ok();
-    }
+    let tasks = run.config.tuning.in_flight;
+    let shared = readers.clone();
+    let is_whole = groups
+        .read(&run, tasks, move |run, groups| {
+            let readers = shared.clone();
+            async move { readers.read(&run, &groups).await }
+        })
+        .await;
     // Every task gave its share back, so this is the last one; should one not have, the sessions expire unharmed.
     let Some(readers) = Arc::into_inner(readers) else {
         return Vec::new();
     };
-    let is_complete = readers.feed.into_inner().is_complete && all_ran;
     let (members, owners) = tokio::join!(
-        readers.members.finish(&run, is_complete, None),
-        readers.owners.finish(&run, is_complete, None),
+        readers.members.finish(&run, is_whole, None),
+        readers.owners.finish(&run, is_whole, None),
     );
     vec![members, owners]
 }
 
 /// The reader of one kind of link, with its scope.
-fn reader(run: &Run, link: GroupLink) -> ChildReader {
+fn reader(run: &Run, link: GroupLink) -> ChildReader<ResourceAssignment> {
     let (name, kind, filter) = match link {
         GroupLink::Member => (
             "group members",
@@ -106,6 +88,7 @@ fn reader(run: &Run, link: GroupLink) -> ChildReader {
     let target = Target::new(Entity::ResourceAssignments, &scope, filter);
     let list = match link {
         GroupLink::Member => ChildList {
+            of: "group",
             version: Version::Beta,
             address: members_address,
             map: map_member,
@@ -113,6 +96,7 @@ fn reader(run: &Run, link: GroupLink) -> ChildReader {
             has_windows: false,
         },
         GroupLink::Owner => ChildList {
+            of: "group",
             version: Version::Beta,
             address: owners_address,
             map: map_owner,
@@ -127,32 +111,17 @@ fn reader(run: &Run, link: GroupLink) -> ChildReader {
     )
 }
 
-/// One task of several: takes a batch of groups, reads them, takes the next.
-async fn read_some(run: Arc<Run>, readers: Arc<Readers>) {
-    let can_see_hidden = async || run.graph.has_permission(HIDDEN_PERMISSION).await == Some(true);
-    while let Some(groups) = readers.next().await {
+impl Readers {
+    async fn read(&self, run: &Run, groups: &[Parent]) {
         tokio::join!(
-            readers.members.read(&run, &groups),
-            readers.owners.read(&run, &groups)
+            self.members.read(run, groups),
+            self.owners.read(run, groups)
         );
         let hidden: Vec<&Parent> = groups.iter().filter(|g| g.has_hidden_members).collect();
-        if !hidden.is_empty() && !can_see_hidden().await {
+        if !hidden.is_empty() && run.graph.has_permission(HIDDEN_PERMISSION).await != Some(true) {
             for group in hidden {
                 let reason = "its membership is hidden from this application";
-                readers.members.doubt(group, reason, HIDDEN_PERMISSION);
-            }
-        }
-    }
-}
-
-impl Readers {
-    async fn next(&self) -> Option<Vec<Parent>> {
-        let mut feed = self.feed.lock().await;
-        match feed.groups.recv().await? {
-            GroupFeed::Groups(groups) => Some(groups),
-            GroupFeed::End => {
-                feed.is_complete = true;
-                None
+                self.members.doubt(group, reason, HIDDEN_PERMISSION);
             }
         }
     }

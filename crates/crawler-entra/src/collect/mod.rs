@@ -6,6 +6,7 @@
 
 mod children;
 mod collection;
+mod feed;
 mod groups;
 mod list;
 mod members;
@@ -15,6 +16,7 @@ mod principals;
 mod roles;
 
 pub(crate) use collection::{Run, crashed, skipped};
+pub(crate) use feed::feed;
 pub(crate) use groups::{GroupsFound, groups};
 pub(crate) use members::group_links;
 pub(crate) use organization::{

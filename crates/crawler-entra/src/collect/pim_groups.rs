@@ -10,25 +10,25 @@ use contract::{
     records::{ResourceAssignment, assignment_type, resource_type},
 };
 use serde_json::Value;
-use tokio::{
-    sync::{Mutex, oneshot},
-    task::JoinSet,
-};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
     children::{ChildList, ChildReader},
     collection::{Collection, Ending, Run},
-    groups::{GroupsFound, Parent},
+    feed::{Feed, Parent},
+    groups::GroupsFound,
     list::{List, read_all},
 };
 use crate::{
-    graph::{GraphError, SubRequest, Version},
+    graph::{GraphError, Version},
     mapping::{self, Mapped, Object},
     sink::Target,
 };
 
 const PERMISSION: &str = "PrivilegedEligibilitySchedule.Read.AzureADGroup";
+/// PIM publishes no limits; few at once have proved safe.
+const IN_FLIGHT: usize = 3;
 const DISCOVERY_PERMISSION: &str = "PrivilegedAccess.Read.AzureADGroup";
 
 fn address(group: Uuid, _page_size: u32) -> String {
@@ -37,7 +37,7 @@ fn address(group: Uuid, _page_size: u32) -> String {
     )
 }
 
-fn map(_group: Uuid, value: Value) -> Mapped<ResourceAssignment> {
+fn map(_group: &Parent, value: Value) -> Mapped<ResourceAssignment> {
     mapping::pim_group_eligibility(value)
 }
 
@@ -63,33 +63,20 @@ pub(crate) async fn pim_groups(
         }
     };
     let reader = Arc::new(reader(&run, collection, candidates.is_complete));
-    let batches: Vec<Vec<Parent>> = candidates
-        .groups
-        .chunks(SubRequest::PER_BATCH)
-        .map(<[Parent]>::to_vec)
-        .collect();
-    let waiting = Arc::new(Mutex::new(batches.into_iter()));
-    let mut tasks = JoinSet::new();
-    // PIM publishes no limits; few at once have proved safe.
-    for _ in 0..run.config.tuning.in_flight.clamp(1, 3) {
-        let (run, reader, waiting) = (run.clone(), reader.clone(), waiting.clone());
-        tasks.spawn(async move {
-            loop {
-                let batch = waiting.lock().await.next();
-                let Some(batch) = batch else { break };
-                reader.read(&run, &batch).await;
-            }
-        });
-    }
-    let mut all_ran = true;
-    while let Some(task) = tasks.join_next().await {
-        all_ran &= task.is_ok();
-    }
+    let shared = reader.clone();
+    let groups = Feed::of(candidates.groups, candidates.is_complete);
+    let is_complete = groups
+        .read(
+            &run,
+            run.config.tuning.in_flight.min(IN_FLIGHT),
+            move |run, groups| {
+                let reader = shared.clone();
+                async move { reader.read(&run, &groups).await }
+            },
+        )
+        .await;
     match Arc::try_unwrap(reader) {
-        Ok(reader) => {
-            let is_complete = candidates.is_complete && all_ran;
-            reader.finish(&run, is_complete, candidates.message).await
-        }
+        Ok(reader) => reader.finish(&run, is_complete, candidates.message).await,
         Err(reader) => {
             reader
                 .collection()
@@ -100,7 +87,7 @@ pub(crate) async fn pim_groups(
 }
 
 /// The reader, with its scope.
-fn reader(run: &Run, collection: Collection, is_complete: bool) -> ChildReader {
+fn reader(run: &Run, collection: Collection, is_complete: bool) -> ChildReader<ResourceAssignment> {
     let scope = [
         ("assignmentType", &assignment_type::ELIGIBLE),
         ("resourceType", &resource_type::ENTRA_GROUP),
@@ -112,6 +99,7 @@ fn reader(run: &Run, collection: Collection, is_complete: bool) -> ChildReader {
     };
     let target = Target::new(Entity::ResourceAssignments, &scope, filter);
     let list = ChildList {
+        of: "group",
         version: Version::V1,
         address,
         map,

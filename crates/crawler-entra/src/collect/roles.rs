@@ -173,7 +173,7 @@ async fn definition_list(
 struct WindowReader<'a, F> {
     collection: &'a Collection,
     map: &'a F,
-    windows: Windows,
+    windows: Windows<ResourceAssignment>,
     has_unreadable: bool,
 }
 

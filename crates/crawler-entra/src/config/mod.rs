@@ -125,6 +125,10 @@ pub struct Tuning {
     pub in_flight: usize,
     /// Resource units spent per ten seconds: 60 % of what Graph gives an application in a large tenant.
     pub resource_units_per_10_s: f64,
+    /// Requests for sign-in activity per ten seconds, of which Graph takes five.
+    pub report_requests_per_10_s: f64,
+    /// Requests for conditional access per ten seconds, of which Graph takes one a second from all applications together.
+    pub policy_requests_per_10_s: f64,
     /// Tries per request before a 5xx, a broken connection or an unreadable answer counts as permanent.
     pub max_tries: u32,
     /// Times that a request may be throttled before its collection gives up.
@@ -152,6 +156,8 @@ impl Default for Tuning {
         Self {
             in_flight: 8,
             resource_units_per_10_s: 4_800.0,
+            report_requests_per_10_s: 4.5,
+            policy_requests_per_10_s: 8.0,
             max_tries: 6,
             max_throttled: 60,
             first_backoff: Duration::from_secs(1),

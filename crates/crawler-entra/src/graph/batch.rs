@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::{
     Graph, GraphError, Meter, Version,
-    client::{MAX_REJECTED_TOKENS, Outgoing, count},
+    client::{CONSISTENCY_LEVEL, EVENTUAL, MAX_REJECTED_TOKENS, Outgoing, count, needs_index},
+    lanes::{Workload, workload_of},
 };
 
 /// A part of a batch: an address below the version, such as `/groups/…/members?$select=id`.
@@ -96,13 +97,14 @@ impl Graph {
                 .map(|part| (part.id.clone(), part))
                 .collect();
             let mut worst = None;
+            let workload = self.workload_of_batch(version, requests)?;
             for index in open {
                 let answered = answers.remove(&index.to_string());
                 if let Some(again) = self.judge(&mut parts[index], answered) {
                     if matches!(again, Again::TokenRejected) {
                         self.reject_token(generation).await;
                     }
-                    worst = self.settle(&mut parts[index], again, worst);
+                    worst = self.settle(workload, &mut parts[index], again, worst);
                 }
             }
             if let Some(failures) = worst {
@@ -115,6 +117,16 @@ impl Graph {
             .collect())
     }
 
+    /// The workload that answers a batch: that of its parts, which are all of one kind.
+    fn workload_of_batch(
+        &self,
+        version: Version,
+        requests: &[SubRequest],
+    ) -> Result<Workload, GraphError> {
+        let first = requests.first().map_or("", |request| &request.url);
+        Ok(workload_of(&self.origin.address(version, first)?))
+    }
+
     async fn send_parts(
         &self,
         version: Version,
@@ -122,18 +134,26 @@ impl Graph {
         open: &[usize],
         meter: &Meter,
     ) -> Result<BatchAnswer, GraphError> {
-        let items: Vec<Value> = open
-            .iter()
-            .map(|&index| {
-                json!({"id": index.to_string(), "method": "GET", "url": requests[index].url})
-            })
-            .collect();
+        let mut items = Vec::new();
+        let workload = self.workload_of_batch(version, requests)?;
+        for &index in open {
+            let address = &requests[index].url;
+            let url = self.origin.address(version, address)?;
+            let mut item = json!({"id": index.to_string(), "method": "GET", "url": address});
+            if needs_index(&url) {
+                // The batch's own headers do not reach its parts.
+                item["headers"] = json!({ CONSISTENCY_LEVEL: EVENTUAL });
+            }
+            items.push(item);
+        }
         let outgoing = Outgoing {
             method: Method::POST,
             url: self.origin.address(version, "$batch")?,
             body: Some(json!({ "requests": items }).to_string().into()),
             estimate: open.iter().map(|&index| requests[index].estimate).sum(),
             parts: open.len() as u64,
+            workload,
+            is_eventual: false,
         };
         self.call(&outgoing, meter).await
     }
@@ -171,11 +191,17 @@ impl Graph {
     }
 
     /// Books a failed try: the part is out of tries and gets its outcome, or it is sent again after the worst wait.
-    fn settle(&self, part: &mut Part, again: Again, worst: Option<u32>) -> Option<u32> {
+    fn settle(
+        &self,
+        workload: Workload,
+        part: &mut Part,
+        again: Again,
+        worst: Option<u32>,
+    ) -> Option<u32> {
         let hopeless = match again {
             Again::Throttled(retry_after) => {
                 part.throttled += 1;
-                self.pause_lane(part.throttled, retry_after).err()
+                self.pause_lane(workload, part.throttled, retry_after).err()
             }
             Again::TokenRejected => {
                 part.rejected_tokens += 1;

@@ -26,13 +26,24 @@ use uuid::Uuid;
 use super::{
     GraphError, Version,
     body::{BodyError, parse, read_bounded},
-    lane::Lane,
+    lanes::{Lanes, Workload, workload_of},
     origin::Origin,
 };
 use crate::{CrawlConfig, CrawlError, ProgressEvent, ProgressSink, Tuning, auth::TokenSource};
 
 /// Tokens that one request may see rejected in a row. One is the rule; more happen when tokens are revoked under way.
 pub(super) const MAX_REJECTED_TOKENS: u32 = 3;
+
+/// The header that turns to the index, and its value.
+pub(super) const CONSISTENCY_LEVEL: &str = "ConsistencyLevel";
+pub(super) const EVENTUAL: &str = "eventual";
+
+/// Is this an advanced query? Those count (`$count=true`), and Graph ignores or refuses them without the header; next links
+/// keep the query.
+pub(super) fn needs_index(url: &Url) -> bool {
+    url.query_pairs()
+        .any(|(name, value)| name == "$count" && value == "true")
+}
 
 /// Requests that a collection made.
 #[derive(Debug, Default)]
@@ -66,7 +77,7 @@ pub(crate) struct Graph {
     http: reqwest::Client,
     pub(super) origin: Origin,
     tokens: TokenSource,
-    pub(super) lane: Lane,
+    lanes: Lanes,
     pub(super) counters: Counters,
     pub(super) tuning: Tuning,
     cancel: CancellationToken,
@@ -82,12 +93,18 @@ pub(super) struct Outgoing {
     pub estimate: f64,
     /// Requests as Graph counts them.
     pub parts: u64,
+    /// Whose pace it keeps.
+    pub workload: Workload,
+    /// Ask the index that lags behind (advanced queries). Links to further pages do not remember it.
+    pub is_eventual: bool,
 }
 
 impl Outgoing {
     pub fn get(url: Url) -> Self {
         Self {
             method: Method::GET,
+            workload: workload_of(&url),
+            is_eventual: needs_index(&url),
             url,
             body: None,
             estimate: 2.0,
@@ -141,7 +158,7 @@ impl Graph {
             tokens: TokenSource::new(http.clone(), &config.graph, tuning),
             http,
             origin: Origin::new(&config.graph.base_url),
-            lane: Lane::new(tuning.resource_units_per_10_s, tuning.in_flight),
+            lanes: Lanes::new(&tuning),
             counters: Counters::default(),
             tuning,
             cancel,
@@ -191,7 +208,7 @@ impl Graph {
             resource_units: load(&self.counters.centi_units).div_ceil(100),
             throttled: load(&self.counters.throttled),
             retries: load(&self.counters.retries),
-            waited_ms: self.lane.waited().as_millis() as u64,
+            waited_ms: self.lanes.waited().as_millis() as u64,
             received_bytes: load(&self.counters.received_bytes),
         }
     }
@@ -230,11 +247,12 @@ impl Graph {
                         spent.throttled += 1;
                         // A token may well die during a long wait.
                         spent.rejected_tokens = 0;
-                        self.pause_lane(spent.throttled, retry_after)?;
+                        self.pause_lane(outgoing.workload, spent.throttled, retry_after)?;
                     }
                     Try::Failed { last, retry_after } => {
                         spent.failures += 1;
-                        self.back_off(spent.failures, last, retry_after).await?;
+                        self.back_off(outgoing.workload, spent.failures, last, retry_after)
+                            .await?;
                     }
                 }
                 count(&self.counters.retries, 1);
@@ -246,6 +264,7 @@ impl Graph {
     /// Graph throttles: everybody pauses. Fails when that would take longer than this crawl waits.
     pub(super) fn pause_lane(
         &self,
+        workload: Workload,
         times: u32,
         retry_after: Option<Duration>,
     ) -> Result<(), GraphError> {
@@ -263,7 +282,7 @@ impl Graph {
                 last: "HTTP 429".to_owned(),
             });
         }
-        self.lane.pause(wait);
+        self.lanes.of(workload).pause(wait);
         self.progress
             .event(ProgressEvent::waiting("Graph is throttling", wait));
         Ok(())
@@ -272,6 +291,7 @@ impl Graph {
     /// Waits before the next try of a request that failed, if there is one.
     pub(super) async fn back_off(
         &self,
+        workload: Workload,
         failures: u32,
         last: String,
         retry_after: Option<Duration>,
@@ -288,7 +308,7 @@ impl Graph {
             .min(self.tuning.max_retry_after);
         if retry_after.is_some() {
             // An overloaded server that says for how long means everybody.
-            self.lane.pause(wait);
+            self.lanes.of(workload).pause(wait);
             self.progress.event(ProgressEvent::waiting(last, wait));
         } else {
             tokio::time::sleep(wait).await;
@@ -302,7 +322,8 @@ impl Graph {
         meter: &Meter,
     ) -> Result<Try<T>, GraphError> {
         let token = self.tokens.token().await?;
-        let place = self.lane.enter(outgoing.estimate).await;
+        let lane = self.lanes.of(outgoing.workload);
+        let place = lane.enter(outgoing.estimate, outgoing.parts).await;
         count(&self.counters.http_calls, 1);
         count(&self.counters.requests, outgoing.parts);
         count(&meter.requests, outgoing.parts);
@@ -312,6 +333,9 @@ impl Graph {
             .header(AUTHORIZATION, token.bearer.clone())
             .header("client-request-id", Uuid::new_v4().to_string())
             .header("x-ms-throttle-priority", "Low");
+        if outgoing.is_eventual {
+            request = request.header(CONSISTENCY_LEVEL, EVENTUAL);
+        }
         if let Some(body) = &outgoing.body {
             request = request
                 .header(CONTENT_TYPE, "application/json")
@@ -323,7 +347,7 @@ impl Graph {
         };
         let cost = resource_units(response.headers());
         if let Some(share) = header_number(response.headers(), "x-ms-throttle-limit-percentage") {
-            self.lane.near_limit(share);
+            lane.near_limit(share);
         }
         let answered = self.read_answer(response, token.generation).await;
         if matches!(answered, Try::Done(_)) {

@@ -21,6 +21,8 @@ pub(crate) struct Lane {
     changed: Notify,
     units_per_s: f64,
     max_in_flight: f64,
+    /// Does Graph count requests here, whatever they cost in resource units?
+    counts_requests: bool,
 }
 
 struct State {
@@ -64,6 +66,15 @@ impl Lane {
             changed: Notify::new(),
             units_per_s,
             max_in_flight,
+            counts_requests: false,
+        }
+    }
+
+    /// A lane in which Graph counts requests.
+    pub fn of_requests(per_10_s: f64, max_in_flight: usize) -> Self {
+        Self {
+            counts_requests: true,
+            ..Self::new(per_10_s, max_in_flight)
         }
     }
 
@@ -77,8 +88,13 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place and takes `estimate` resource units out of the bucket, into debt if need be.
-    pub async fn enter(&self, estimate: f64) -> Place<'_> {
+    /// Waits for a place and takes what the requests probably cost out of the bucket, into debt if need be.
+    pub async fn enter(&self, units: f64, requests: u64) -> Place<'_> {
+        let estimate = if self.counts_requests {
+            requests as f64
+        } else {
+            units
+        };
         loop {
             let ready_at = {
                 let mut state = self.state();
@@ -151,7 +167,7 @@ impl Place<'_> {
     /// The request went well and cost this much, if Graph said.
     pub fn succeeded(&self, cost: Option<f64>) {
         let mut state = self.lane.state();
-        if let Some(cost) = cost {
+        if let Some(cost) = cost.filter(|_| !self.lane.counts_requests) {
             state.units -= cost - self.estimate;
         }
         state.limit = (state.limit + 1.0 / state.limit).min(self.lane.max_in_flight);
@@ -181,6 +197,23 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_of_requests_minds_their_number_and_not_their_price() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("runtime");
+        runtime.block_on(async {
+            let lane = Lane::of_requests(5.0, 1);
+            let before = lane.state().units;
+            let place = lane.enter(100.0, 1).await;
+            place.succeeded(Some(100.0));
+            drop(place);
+            let spent = before - lane.state().units;
+            assert!((0.5..=1.0).contains(&spent), "{spent}");
+        });
+    }
+
+    #[test]
     fn a_cheaper_answer_gives_units_back_and_a_dearer_one_takes_more() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -189,7 +222,7 @@ mod tests {
         runtime.block_on(async {
             let lane = Lane::new(10.0, 8);
             let before = lane.state().units;
-            let place = lane.enter(10.0).await;
+            let place = lane.enter(10.0, 1).await;
             place.succeeded(Some(25.0));
             drop(place);
             let state = lane.state();

@@ -10,7 +10,10 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::{Graph, GraphError, Meter, Version, client::Outgoing};
+use super::{
+    Graph, GraphError, Meter, Version,
+    client::{Outgoing, needs_index},
+};
 
 /// Times that a list may start again.
 pub(crate) const MAX_RESTARTS: u32 = 5;
@@ -96,9 +99,10 @@ impl Graph {
         reader: &mpsc::Sender<ListEvent>,
     ) -> Result<(), GraphError> {
         let mut links = NextLink::default();
+        let is_eventual = needs_index(&first);
         let mut url = first;
         loop {
-            let page = self.page(url, meter).await?;
+            let page = self.page(url, is_eventual, meter).await?;
             let next = links.after(self, &page);
             if reader.send(ListEvent::Page(page.value)).await.is_err() {
                 return Err(GraphError::Cancelled);
@@ -110,8 +114,22 @@ impl Graph {
         }
     }
 
-    /// One page at an address that Graph gave.
-    pub async fn page(&self, url: Url, meter: &Meter) -> Result<Page, GraphError> {
-        self.call(&Outgoing::get(url), meter).await
+    /// One page at an address that Graph gave. Whether the list is an advanced query is for the caller to remember.
+    pub async fn page(
+        &self,
+        url: Url,
+        is_eventual: bool,
+        meter: &Meter,
+    ) -> Result<Page, GraphError> {
+        let outgoing = Outgoing {
+            is_eventual,
+            ..Outgoing::get(url)
+        };
+        self.call(&outgoing, meter).await
+    }
+
+    /// Is the list at this address an advanced query?
+    pub fn is_eventual(&self, version: Version, relative: &str) -> Result<bool, GraphError> {
+        Ok(needs_index(&self.origin.address(version, relative)?))
     }
 }

@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod error;
 mod lane;
+mod lanes;
 mod list;
 mod origin;
 

@@ -17,7 +17,7 @@ pub(crate) use object::Object;
 pub(crate) use role::{Schedules, role_assignment, role_definition, role_eligibility};
 pub(crate) use service_principal::{SERVICE_PRINCIPAL_PROPERTIES, service_principal};
 pub(crate) use user::{USER_PROPERTIES, user};
-pub(crate) use window::Windows;
+pub(crate) use window::{Row, Windows};
 
 /// What an object of a list became.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,15 +7,31 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, btree_map::Entry},
+    hash::Hash,
 };
 
 use chrono::{DateTime, Utc};
-use contract::records::ResourceAssignment;
+use contract::records::{ResourceAssignment, ResourceRelationship};
+use serde::Serialize;
 use uuid::Uuid;
+
+/// A record that a list may bring several times.
+pub(crate) trait Row: Serialize + Send + Sync + 'static {
+    /// What tells the rows of one collection apart.
+    type Key: Ord + Hash + Send;
+
+    /// The row that the record is about.
+    fn row_key(&self) -> Self::Key;
+
+    /// Its place among the windows of its row, where the list is one of time windows.
+    fn rank(&self) -> Rank<'_> {
+        (None, None, None)
+    }
+}
 
 /// The place of a window among those of the same row: the earliest start (absent before any), then the latest end (absent
 /// means never, after any), then the smallest id. The smallest rank is shown.
-pub(super) type Rank<'a> = (
+pub(crate) type Rank<'a> = (
     Option<DateTime<Utc>>,
     Option<Reverse<DateTime<Utc>>>,
     Option<&'a str>,
@@ -30,34 +46,57 @@ pub(super) fn rank(
     (start, end.map(Reverse), id)
 }
 
-fn rank_of(record: &ResourceAssignment) -> Rank<'_> {
-    let id = record.source_id.as_deref();
-    rank(record.start_date_time, record.expiration_date_time, id)
+impl Row for ResourceAssignment {
+    /// The assignment type is always the same in a collection.
+    type Key = (Option<Uuid>, Option<Uuid>, Option<String>);
+
+    fn row_key(&self) -> Self::Key {
+        let scope = self.role_scope.clone();
+        (self.resource_id, self.principal_id, scope)
+    }
+
+    fn rank(&self) -> Rank<'_> {
+        let id = self.source_id.as_deref();
+        rank(self.start_date_time, self.expiration_date_time, id)
+    }
 }
 
-/// What tells rows of one collection apart; its assignment type is always the same.
-type RowKey = (Option<Uuid>, Option<Uuid>, Option<String>);
+impl Row for ResourceRelationship {
+    type Key = (Option<Uuid>, Option<Uuid>, Option<String>);
+
+    fn row_key(&self) -> Self::Key {
+        let role = self.role_name.clone();
+        (self.parent_resource_id, self.child_resource_id, role)
+    }
+}
 
 /// The rows of a list of time windows, each with the window that it shows. Holds one record per row, however many windows
 /// the list has.
-#[derive(Debug, Default)]
-pub(crate) struct Windows {
-    shown: BTreeMap<RowKey, ResourceAssignment>,
+#[derive(Debug)]
+pub(crate) struct Windows<R: Row> {
+    shown: BTreeMap<R::Key, R>,
     read: u64,
 }
 
-impl Windows {
+impl<R: Row> Default for Windows<R> {
+    fn default() -> Self {
+        Self {
+            shown: BTreeMap::new(),
+            read: 0,
+        }
+    }
+}
+
+impl<R: Row> Windows<R> {
     /// A window was read.
-    pub fn take(&mut self, window: ResourceAssignment) {
+    pub fn take(&mut self, window: R) {
         self.read += 1;
-        let scope = window.role_scope.clone();
-        let key = (window.resource_id, window.principal_id, scope);
-        match self.shown.entry(key) {
+        match self.shown.entry(window.row_key()) {
             Entry::Vacant(row) => {
                 row.insert(window);
             }
             Entry::Occupied(mut row) => {
-                if rank_of(&window) < rank_of(row.get()) {
+                if window.rank() < row.get().rank() {
                     row.insert(window);
                 }
             }
@@ -70,7 +109,7 @@ impl Windows {
     }
 
     /// The rows.
-    pub fn into_rows(self) -> Vec<ResourceAssignment> {
+    pub fn into_rows(self) -> Vec<R> {
         self.shown.into_values().collect()
     }
 }
