@@ -25,6 +25,7 @@
 
 mod answer;
 mod attribute;
+mod checkpoint;
 mod entity;
 mod envelope;
 mod held;
@@ -42,6 +43,9 @@ pub use attribute::{
     AttributeColumn, AttributeDrift, AttributeDriftPage, AttributeInfo, AttributePage, JsonType,
     MAX_ATTRIBUTE_NAME, MAX_PROMOTED, Promote, PromoteAll, PromotedAll, Promotion, PromotionPage,
     PromotionRefused, PromotionState, ValueType,
+};
+pub use checkpoint::{
+    CheckpointEntry, CheckpointPage, ClaimRun, MAX_CHECKPOINT_ENTRIES, RunClaimed, SaveCheckpoint,
 };
 pub use entity::{Entity, UnknownEntity};
 pub use envelope::{Completeness, IdGeneration, IngestRequest, Scope, SyncMode, SyncStep};

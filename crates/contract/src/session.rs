@@ -109,6 +109,23 @@ pub struct SessionStatus {
     pub expires_at: DateTime<Utc>,
     /// Batches that arrived.
     pub batches: u64,
+    /// The number for a batch that follows all that arrived: one more than the greatest, 0 when there is none.
+    #[serde(default)]
+    pub next_seq: u64,
+    /// Numbers below `nextSeq` that never arrived, smallest first; at most 1,000 are named.
+    #[serde(default)]
+    pub missing: Vec<u64>,
     /// Counts so far, or the final ones.
     pub totals: IngestAnswer,
+}
+
+/// Answer of `GET /api/ingest/sessions?runId=`: sessions in the order in which they were opened.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionPage {
+    /// The sessions.
+    pub items: Vec<SessionStatus>,
+    /// Pass it as `after` for the next page; absent on the last one.
+    pub next: Option<Uuid>,
 }

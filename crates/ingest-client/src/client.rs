@@ -189,6 +189,11 @@ impl IngestClient {
         self.send(&call).await?.json()
     }
 
+    /// A session that is open already, such as one that [`sessions_of_run`](Self::sessions_of_run) found; no call is made.
+    pub fn session(&self, sync_id: Uuid) -> SyncSession {
+        SyncSession::new(self.clone(), sync_id)
+    }
+
     /// Gives up a session, whoever of this key opened it; it removes nothing. Not tried for long.
     pub async fn abort_session(&self, sync_id: Uuid) -> Result<(), ClientError> {
         let path = format!("ingest/sessions/{sync_id}/abort");

@@ -9,6 +9,10 @@
 //! - the API key appears in no error, no log line and no `Debug` output;
 //! - a writer that was not finished removes nothing.
 //!
+//! A crawl that can be resumed claims its run ([`IngestClient::claim_run`]), saves how far it is
+//! ([`IngestClient::save_checkpoint`]), and goes on in the sessions that it finds open
+//! ([`IngestClient::sessions_of_run`], [`BatchWriter::resume`]).
+//!
 //! ```no_run
 //! use contract::{Completeness, Entity, SyncMode, records::{Principal, System}, session::OpenSession};
 //! use ingest_client::{BatchLimits, BatchWriter, IngestClient, OpenOptions};
@@ -33,6 +37,7 @@ mod address;
 mod builder;
 mod client;
 mod error;
+mod run;
 mod session;
 mod transport;
 mod writer;

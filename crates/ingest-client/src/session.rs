@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contract::{
     Completeness, IngestAnswer,
-    session::{Batch, Commit},
+    session::{Batch, Commit, SessionState, SessionStatus},
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -15,6 +15,9 @@ use crate::{
     client::small_body,
     transport::{Body, Call},
 };
+
+/// A batch without records.
+const EMPTY_BATCH: &[u8] = br#"{"records":[]}"#;
 
 /// How long a session that is given up is tried to be aborted.
 const LAST_ABORT: Duration = Duration::from_secs(3);
@@ -45,6 +48,38 @@ impl SyncSession {
         let records = records.to_vec();
         let body = self.client.records_body(&Batch { records })?;
         self.put_body(seq, body).await
+    }
+
+    /// Where the session stands.
+    pub async fn status(&self) -> Result<SessionStatus, ClientError> {
+        self.client.session_status(self.sync_id).await
+    }
+
+    /// Sends empty batches under the numbers that never arrived, so that nothing that is still on its way from another
+    /// process can take them. Answers the number for the next batch.
+    pub(crate) async fn fill_holes(&self) -> Result<u64, ClientError> {
+        loop {
+            let status = self.status().await?;
+            if status.missing.is_empty() {
+                return Ok(status.next_seq);
+            }
+            for seq in status.missing {
+                let empty = self.put_json(seq, EMPTY_BATCH.to_vec()).await;
+                match empty {
+                    Ok(_) => {}
+                    // The batch that was on its way arrived first.
+                    Err(error) if error.status() == Some(409) && self.has_arrived(seq).await? => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    async fn has_arrived(&self, seq: u64) -> Result<bool, ClientError> {
+        let status = self.status().await?;
+        Ok(status.state == SessionState::Open
+            && seq < status.next_seq
+            && !status.missing.contains(&seq))
     }
 
     /// Sends a batch that is JSON text already.

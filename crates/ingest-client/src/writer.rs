@@ -65,6 +65,16 @@ impl<R: Serialize> BatchWriter<R> {
         }
     }
 
+    /// A writer that goes on in a session that another process left open. Numbers of batches that never arrived are filled
+    /// with empty ones first: what those held must be pushed again. A failure leaves the session as it is.
+    pub async fn resume(session: SyncSession, limits: BatchLimits) -> Result<Self, ClientError> {
+        let next_seq = session.fill_holes().await?;
+        Ok(Self {
+            next_seq,
+            ..Self::new(session, limits)
+        })
+    }
+
     /// The session that is written to.
     pub fn session(&self) -> &SyncSession {
         &self.session

@@ -16,6 +16,9 @@ pub struct Caller {
     pub workspace_id: i32,
     /// The key.
     pub key: KeyInfo,
+    /// The key that this one came from by rotations, itself where there were none: what that one began is the caller's
+    /// too.
+    pub lineage: String,
 }
 
 impl Caller {

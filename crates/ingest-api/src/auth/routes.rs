@@ -138,7 +138,8 @@ async fn revoke(
     .await
 }
 
-/// A new key with the same rights; the old one works for another day, so that nothing stops meanwhile.
+/// A new key with the same rights, which goes on with what the old one began; that one works for another day, so that
+/// nothing stops meanwhile.
 async fn rotate(
     State(state): State<AppState>,
     caller: Caller,
@@ -154,6 +155,7 @@ async fn rotate(
             created_by: caller.actor(),
         };
         let (generated, info) = create_key(&mut transaction, &new).await?;
+        store::join_lineage(&mut transaction, &info.key_id, &caller.lineage).await?;
         store::end_soon(&mut transaction, &caller.key.key_id).await?;
         audit::record(
             &mut transaction,

@@ -56,7 +56,7 @@ fn key_info(row: &PgRow) -> Result<KeyInfo, sqlx::Error> {
 pub async fn authenticate(pool: &PgPool, key: &ApiKey) -> Result<Option<Caller>, sqlx::Error> {
     let found = sqlx::query(
         "select key_id, workspace_id, name, permissions, system_ids, created_at, expires_at, last_used_at, revoked_at, \
-         secret_hash, coalesce(last_used_at < now() - interval '1 minute', true) as is_use_news \
+         secret_hash, coalesce(lineage, key_id) as lineage, coalesce(last_used_at < now() - interval '1 minute', true) as is_use_news \
          from api_keys where key_id = $1 and revoked_at is null and (expires_at is null or expires_at > now())",
     )
     .bind(&key.id)
@@ -79,7 +79,22 @@ pub async fn authenticate(pool: &PgPool, key: &ApiKey) -> Result<Option<Caller>,
     Ok(Some(Caller {
         workspace_id: found.try_get("workspace_id")?,
         key: key_info(&found)?,
+        lineage: found.try_get("lineage")?,
     }))
+}
+
+/// Lets a new key go on with what keys of this lineage began.
+pub async fn join_lineage(
+    connection: &mut PgConnection,
+    key_id: &str,
+    lineage: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update api_keys set lineage = $2 where key_id = $1")
+        .bind(key_id)
+        .bind(lineage)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Makes a key. The answer holds the only copy of its secret.

@@ -139,6 +139,23 @@ async fn purge_session(
     }
 }
 
+/// Purges runs that nobody went on with for 7 days, and what was remembered of them. The hour more is for a claim that is
+/// made at the last moment.
+pub async fn purge_runs(
+    round: &Round<'_>,
+    now: DateTime<Utc>,
+    purged: &mut Purged,
+) -> Result<(), sqlx::Error> {
+    let cutoff = now - TimeDelta::days(7) - TimeDelta::hours(1);
+    let entries = "delete from run_checkpoints c where c.ctid = any (array( \
+         select o.ctid from runs_under_way r join run_checkpoints o using (run_id) where r.touched_at < $1 limit $2))";
+    delete_in_steps(round, entries, cutoff, &mut purged.checkpoints).await?;
+    let runs = "delete from runs_under_way r where r.ctid = any (array( \
+         select o.ctid from runs_under_way o where o.touched_at < $1 \
+         and not exists (select from run_checkpoints c where c.run_id = o.run_id) limit $2))";
+    delete_in_steps(round, runs, cutoff, &mut purged.checkpoints).await
+}
+
 /// Purges records that were refused before `cutoff`, but for those of sessions that are open. Their numbers grow with
 /// time, so the walk begins at the oldest and ends at the first page that is young.
 pub async fn purge_refused(

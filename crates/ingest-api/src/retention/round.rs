@@ -26,6 +26,8 @@ pub struct Purged {
     pub refused_records: u64,
     /// Rows of change sets that were decided or became void.
     pub held_rows: u64,
+    /// Checkpoints of runs that nobody went on with, and those runs.
+    pub checkpoints: u64,
     /// Months of a table's history.
     pub history_months: u64,
     /// Versions that had ended outside the months.
@@ -42,6 +44,7 @@ impl Purged {
             + self.batches_met
             + self.refused_records
             + self.held_rows
+            + self.checkpoints
             + self.history_months
             + self.history_versions
             == 0
@@ -120,6 +123,8 @@ pub async fn purge(
         let outcome = loads::purge_refused(&round, cutoff, &mut purged).await;
         purged.note("refused records", outcome);
     }
+    let outcome = loads::purge_runs(&round, now, &mut purged).await;
+    purged.note("checkpoints", outcome);
     if let Some(cutoff) = retention.held_rows.cutoff(now) {
         let outcome = held_rows::purge(&round, cutoff, &mut purged).await;
         purged.note("held rows", outcome);
@@ -160,6 +165,7 @@ pub async fn run(pool: PgPool, retention: Retention, stop: CancellationToken) {
                 batches_met = purged.batches_met,
                 refused_records = purged.refused_records,
                 held_rows = purged.held_rows,
+                checkpoints = purged.checkpoints,
                 history_months = purged.history_months,
                 history_versions = purged.history_versions,
                 failed = purged.failed,

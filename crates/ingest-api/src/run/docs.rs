@@ -1,15 +1,23 @@
 //! What the routes about runs and views do.
 
-use contract::{Permission, RunReport};
+use contract::{
+    CheckpointPage, ClaimRun, MAX_CHECKPOINT_ENTRIES, Permission, RunClaimed, RunReport,
+    SaveCheckpoint,
+};
 use serde_json::json;
+use uuid::Uuid;
 
-use super::{Latest, RefreshStatus, Runs};
+use super::{Latest, RefreshStatus, ReportedBy, Runs, checkpoint::CheckpointQuery};
 use crate::openapi::{Operation, Tag};
 
 pub fn report() -> Operation {
     Operation::new(Tag::Runs, "reportRun", "Store the report of a crawl")
-        .says("The same run reported again replaces its report.")
+        .says(
+            "The same run reported again replaces its report. What was remembered of the run for resuming it is forgotten, \
+             unless the outcome is `failed`: such a run can be claimed again.",
+        )
         .needs(&[Permission::Ingest])
+        .query::<ReportedBy>()
         .takes::<RunReport>(json!({
             "runId": "0192f3c1-5b7e-7c1a-9a51-3f0d5f6b7c8d",
             "crawler": "hr-loader 1.4",
@@ -23,7 +31,52 @@ pub fn report() -> Operation {
         }))
         .answers_nothing(201, "The report is stored.")
         .refuses(403, "The key lacks the permission, or the system of the report.")
-        .refuses(409, "Another key reported this run.")
+        .refuses(409, "Another key reported this run, or somebody claimed it since the caller did.")
+}
+
+fn of_run(id: &str, summary: &str) -> Operation {
+    Operation::new(Tag::Runs, id, summary).path::<Uuid>("runId", "The run.")
+}
+
+pub fn claim() -> Operation {
+    of_run("claimRun", "Begin a run, or go on with one")
+        .says(
+            "Every claim of a run gets the next epoch, and what earlier claims still save or report is refused. A run \
+             can be resumed with the same key, or one that it was rotated to, until its report says that it ended, and \
+             for 7 days after its last sign of life.",
+        )
+        .needs(&[Permission::Ingest])
+        .takes::<ClaimRun>(json!({"systemId": 1}))
+        .answers::<RunClaimed>(200, "The run is the caller's.")
+        .refuses(403, "The key lacks the permission or the system.")
+        .refuses(
+            409,
+            "The run has ended, was not touched for 7 days, or is one of another system, workspace or key.",
+        )
+}
+
+pub fn save_checkpoint() -> Operation {
+    debug_assert_eq!(MAX_CHECKPOINT_ENTRIES, 5_000, "the schema says so");
+    of_run("saveCheckpoint", "Remember how far a run is")
+        .says("All entries or none. Of entries with the same stream and key the last one counts; the value `null` forgets one.")
+        .needs(&[Permission::Ingest])
+        .takes::<SaveCheckpoint>(json!({
+            "epoch": 1,
+            "entries": [
+                {"stream": "users", "key": "", "value": {"syncId": "0192f3c1-5b7e-7c1a-9a51-3f0d5f6b7c8d", "pages": 12}},
+                {"stream": "group members", "key": "6f1c3f2e-7a55-4a8e-9a71-0d5f5a1f9b10", "value": null},
+            ],
+        }))
+        .answers_nothing(204, "The entries are stored.")
+        .refuses(409, "Somebody else claimed the run.")
+}
+
+pub fn checkpoint() -> Operation {
+    of_run("getCheckpoint", "What is remembered of a run")
+        .says("Ordered by stream and key, page by page: pass `next` as `after`.")
+        .needs(&[Permission::Ingest])
+        .query::<CheckpointQuery>()
+        .answers::<CheckpointPage>(200, "A page of entries.")
 }
 
 pub fn list() -> Operation {

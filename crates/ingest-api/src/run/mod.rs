@@ -1,13 +1,19 @@
-//! Run reports: what crawls say about themselves.
+//! Runs: claiming them, how far they are while they are under way, and what crawls say about themselves in the end.
+//!
+//! A run that is claimed may save checkpoints; whoever claims it again goes on from them, and the one before is refused
+//! from then on. What is remembered goes with the report of the run, unless that says that it failed: a failed run may be
+//! resumed.
 
+mod checkpoint;
+mod claim;
 mod docs;
 pub(crate) mod refreshed;
 
 use axum::{Json, extract::State, http::StatusCode};
-use contract::{Permission, RunReport};
+use contract::{Permission, RunOutcome, RunReport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::types::Json as SqlJson;
+use sqlx::{PgConnection, types::Json as SqlJson};
 
 use crate::{
     app::AppState, auth::Caller, body::SmallBody, durable::durable, error::ApiError,
@@ -19,6 +25,21 @@ pub fn routes() -> Routes {
     Routes::new()
         .get("/api/ingest/sync-log", list, docs::list())
         .post("/api/ingest/sync-log", report, docs::report())
+        .post(
+            "/api/ingest/runs/{runId}/claim",
+            claim::claim,
+            docs::claim(),
+        )
+        .put(
+            "/api/ingest/runs/{runId}/checkpoint",
+            checkpoint::save,
+            docs::save_checkpoint(),
+        )
+        .get(
+            "/api/ingest/runs/{runId}/checkpoint",
+            checkpoint::page,
+            docs::checkpoint(),
+        )
         .get(
             "/api/ingest/refresh-views",
             refresh_status,
@@ -32,44 +53,81 @@ pub fn routes() -> Routes {
         )
 }
 
+/// Which claim the report comes from.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReportedBy {
+    /// The epoch of the caller's claim, for a run that was claimed: refused when somebody claimed the run since.
+    epoch: Option<i32>,
+}
+
 /// Stores a run's report; the same run reported again replaces its report.
 async fn report(
     State(state): State<AppState>,
     caller: Caller,
+    query: InQuery<ReportedBy>,
     body: SmallBody,
 ) -> Result<StatusCode, ApiError> {
     caller.require(Permission::Ingest)?;
+    let epoch = query.read()?.epoch;
     let report: RunReport = body.json()?;
     if let Some(system_id) = report.system_id {
         system::require(&state.pool, &caller, system_id).await?;
     }
     durable(async move {
-        let outcome = serde_json::to_value(report.outcome).map_err(ApiError::internal)?;
-        let stored = sqlx::query(
-            "insert into run_reports (run_id, workspace_id, system_id, key_id, outcome, started_at, finished_at, report) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8) \
-             on conflict (run_id) do update set outcome = excluded.outcome, finished_at = excluded.finished_at, \
-             report = excluded.report, system_id = excluded.system_id, received_at = now(), views = null where run_reports.key_id = excluded.key_id",
-        )
-        .bind(report.run_id)
-        .bind(caller.workspace_id)
-        .bind(report.system_id)
-        .bind(&caller.key.key_id)
-        .bind(outcome.as_str())
-        .bind(report.started_at)
-        .bind(report.finished_at)
-        .bind(SqlJson(&report))
-        .execute(&state.pool)
-        .await?;
-        if stored.rows_affected() == 0 {
-            return Err(ApiError::Conflict { detail: "this run was reported by another key".into(), sync_id: None });
+        let mut transaction = state.pool.begin().await?;
+        claim::hold(&mut transaction, report.run_id).await?;
+        claim::require_newest(&mut transaction, &caller, report.run_id, epoch).await?;
+        store(&mut transaction, &caller, &report, epoch).await?;
+        if report.outcome != RunOutcome::Failed {
+            claim::forget(&mut transaction, &caller, report.run_id).await?;
         }
+        transaction.commit().await?;
         if let Err(error) = refreshed::settle_if_fresh(&state.pool).await {
             tracing::warn!(%error, "the report is stored; what became of the views is noted later");
         }
         Ok(StatusCode::CREATED)
     })
     .await
+}
+
+/// Writes a report, over an earlier one of the run that came from the same or an earlier claim.
+async fn store(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    report: &RunReport,
+    epoch: Option<i32>,
+) -> Result<(), ApiError> {
+    let outcome = serde_json::to_value(report.outcome).map_err(ApiError::internal)?;
+    let stored = sqlx::query(
+        "insert into run_reports (run_id, workspace_id, system_id, key_id, outcome, started_at, finished_at, report, epoch) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $10) \
+         on conflict (run_id) do update set outcome = excluded.outcome, finished_at = excluded.finished_at, \
+         report = excluded.report, system_id = excluded.system_id, received_at = now(), views = null, \
+         epoch = coalesce(excluded.epoch, run_reports.epoch) \
+         where run_reports.workspace_id = excluded.workspace_id \
+         and run_reports.key_id in (select k.key_id from api_keys k where coalesce(k.lineage, k.key_id) = $9) \
+         and coalesce(excluded.epoch >= run_reports.epoch, true)",
+    )
+    .bind(report.run_id)
+    .bind(caller.workspace_id)
+    .bind(report.system_id)
+    .bind(&caller.key.key_id)
+    .bind(outcome.as_str())
+    .bind(report.started_at)
+    .bind(report.finished_at)
+    .bind(SqlJson(report))
+    .bind(&caller.lineage)
+    .bind(epoch)
+    .execute(connection)
+    .await?;
+    if stored.rows_affected() == 0 {
+        return Err(ApiError::Conflict {
+            detail: "this run was reported by another key, or by a later claim".into(),
+            sync_id: None,
+        });
+    }
+    Ok(())
 }
 
 /// How many reports.

@@ -2,13 +2,13 @@
 
 use contract::{
     Entity, IngestAnswer, MAX_RECORDS, Permission, record_subschema,
-    session::{OpenSession, SessionOpened, SessionStatus},
+    session::{OpenSession, SessionOpened, SessionPage, SessionStatus},
 };
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::routes::{CommitBody, RejectedPage, RejectedQuery};
+use super::routes::{CommitBody, RejectedPage, RejectedQuery, SessionsQuery};
 use crate::openapi::{LINES, Operation, SchemaOf, Tag, schema_of};
 
 fn session(id: &str, summary: &str) -> Operation {
@@ -104,8 +104,20 @@ pub fn abort() -> Operation {
 
 pub fn show() -> Operation {
     session("getSession", "Where a session stands")
-        .says("For the key that opened it, and for admin keys of the workspace.")
+        .says("For the key that opened it, or that it was rotated to, and for admin keys of the workspace.")
         .answers::<SessionStatus>(200, "Its state and its counts.")
+}
+
+pub fn list() -> Operation {
+    Operation::new(Tag::Sessions, "listSessions", "The sessions of a run")
+        .says(
+            "Those that the key, or one that it was rotated from, opened, in systems that it may touch. A crawl that is \
+             resumed goes on in the open ones: first it sends empty batches under the numbers in `missing`, then its own \
+             from `nextSeq` on.",
+        )
+        .needs(&[Permission::Ingest])
+        .query::<SessionsQuery>()
+        .answers::<SessionPage>(200, "In the order in which they were opened.")
 }
 
 pub fn rejected() -> Operation {

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use contract::{
     Completeness, IngestAnswer, Permission,
-    session::{OpenSession, SessionOpened, SessionState, SessionStatus},
+    session::{OpenSession, SessionOpened, SessionPage, SessionState, SessionStatus},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ use crate::{
 pub fn routes() -> Routes {
     Routes::new()
         .post("/api/ingest/sessions", open_session, docs::open())
+        .get("/api/ingest/sessions", list, docs::list())
         .get("/api/ingest/sessions/{syncId}", show, docs::show())
         .put(
             "/api/ingest/sessions/{syncId}/batches/{seq}",
@@ -137,9 +138,9 @@ async fn abort(
             store::give_up(&mut transaction, sync_id, SessionState::Aborted).await?;
         }
         let session = store::load(&mut transaction, &caller, sync_id, is_admin).await?;
-        let (batches, totals) = outcome(&mut transaction, &session).await?;
+        let brought = outcome(&mut transaction, &session).await?;
         transaction.commit().await?;
-        Ok(session.status(batches, totals))
+        Ok(session.status(brought))
     })
     .await?;
     Ok(Json(status))
@@ -153,8 +154,48 @@ async fn show(
     let is_admin = caller.require(Permission::Admin).is_ok();
     let mut connection = state.pool.acquire().await?;
     let session = store::load(&mut connection, &caller, sync_id, is_admin).await?;
-    let (batches, totals) = outcome(&mut connection, &session).await?;
-    Ok(Json(session.status(batches, totals)))
+    let brought = outcome(&mut connection, &session).await?;
+    Ok(Json(session.status(brought)))
+}
+
+/// Which sessions.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SessionsQuery {
+    /// The run that they are part of.
+    run_id: Uuid,
+    /// `next` of the page before.
+    after: Option<Uuid>,
+    /// At most so many; 100 when absent, never more than 1,000.
+    limit: Option<u32>,
+}
+
+/// The sessions of a run: what a crawl that is resumed goes on with.
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    query: InQuery<SessionsQuery>,
+) -> Result<Json<SessionPage>, ApiError> {
+    caller.require(Permission::Ingest)?;
+    let query = query.read()?;
+    let limit = page_size(query.limit) as usize;
+    let mut connection = state.pool.acquire().await?;
+    // One more than asked for says whether there is a next page.
+    let wanted = limit as i64 + 1;
+    let mut sessions =
+        store::of_run(&mut connection, &caller, query.run_id, query.after, wanted).await?;
+    let has_more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let next = sessions
+        .last()
+        .filter(|_| has_more)
+        .map(|last| last.sync_id);
+    let mut items = Vec::with_capacity(sessions.len());
+    for session in sessions {
+        let brought = outcome(&mut connection, &session).await?;
+        items.push(session.status(brought));
+    }
+    Ok(Json(SessionPage { items, next }))
 }
 
 /// Which refused records.

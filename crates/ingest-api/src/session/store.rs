@@ -7,9 +7,10 @@ use contract::{
     Entity, IdGeneration, IngestAnswer, Scope, SyncMode, SystemId,
     session::{OpenSession, SessionState, SessionStatus},
 };
-use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
+use super::outcome::Brought;
 use crate::{
     auth::Caller,
     entity::{self, EntitySpec},
@@ -52,8 +53,8 @@ pub struct Session {
     pub is_chunked: bool,
     /// What it loads.
     pub wanted: OpenSession,
-    /// The key that it belongs to.
-    pub key_id: String,
+    /// The key that it belongs to, or the first of those that it was rotated from.
+    pub lineage: String,
     /// When it was opened.
     pub opened_at: DateTime<Utc>,
     /// When the reading of the source began.
@@ -106,7 +107,7 @@ impl Session {
     }
 
     /// The session as the API shows it.
-    pub fn status(self, batches: u64, totals: IngestAnswer) -> SessionStatus {
+    pub fn status(self, brought: Brought) -> SessionStatus {
         SessionStatus {
             sync_id: self.sync_id,
             state: if self.state == SessionState::Open && self.is_overdue {
@@ -121,8 +122,10 @@ impl Session {
             run_id: self.wanted.run_id,
             opened_at: self.opened_at,
             expires_at: self.expires_at,
-            batches,
-            totals,
+            batches: brought.batches,
+            next_seq: brought.next_seq,
+            missing: brought.missing,
+            totals: brought.totals,
         }
     }
 }
@@ -227,18 +230,17 @@ pub async fn require_visible(
     for_admin: bool,
 ) -> Result<(), ApiError> {
     let load: Option<(String, Option<SystemId>)> = sqlx::query_as(
-        "select key_id, system_id from sync_sessions where sync_id = $1 and workspace_id = $2",
+        "select coalesce(k.lineage, k.key_id), s.system_id from sync_sessions s join api_keys k using (key_id) \
+         where s.sync_id = $1 and s.workspace_id = $2",
     )
     .bind(sync_id)
     .bind(caller.workspace_id)
     .fetch_optional(connection)
     .await?;
-    let is_visible = load.is_some_and(|(key_id, system_id)| match system_id {
-        Some(system_id) => {
-            (key_id == caller.key.key_id || for_admin) && caller.may_touch(system_id)
-        }
+    let is_visible = load.is_some_and(|(lineage, system_id)| match system_id {
+        Some(system_id) => (lineage == caller.lineage || for_admin) && caller.may_touch(system_id),
         // A load of systems spans them: for the key that made it, and for admins of all of them.
-        None => key_id == caller.key.key_id || (for_admin && caller.key.system_ids.is_none()),
+        None => lineage == caller.lineage || (for_admin && caller.key.system_ids.is_none()),
     });
     if is_visible {
         Ok(())
@@ -262,7 +264,7 @@ pub async fn load(
     let session = find(connection, sync_id, Some(caller.workspace_id))
         .await?
         .ok_or_else(not_found)?;
-    if (session.key_id == caller.key.key_id || for_admin)
+    if (session.lineage == caller.lineage || for_admin)
         && caller.may_touch(session.wanted.system_id)
     {
         Ok(session)
@@ -277,18 +279,53 @@ pub async fn find(
     sync_id: Uuid,
     workspace_id: Option<i32>,
 ) -> Result<Option<Session>, ApiError> {
-    let row = sqlx::query(
-        "select sync_id, system_id, entity, form, sync_mode, scope, source_filter, run_id, key_id, id_generation, id_prefix, state, \
-         opened_at, read_since, expires_at, expires_at <= now() as is_overdue, unidentified, totals, batches \
-         from sync_sessions where sync_id = $1 and system_id is not null and ($2::integer is null or workspace_id = $2)",
-    )
-    .bind(sync_id)
-    .bind(workspace_id)
-    .fetch_optional(connection)
-    .await?;
+    let sql = format!(
+        "select {COLUMNS} from sync_sessions s join api_keys k using (key_id) \
+         where s.sync_id = $1 and s.system_id is not null and ($2::integer is null or s.workspace_id = $2)"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(sync_id)
+        .bind(workspace_id)
+        .fetch_optional(connection)
+        .await?;
     row.as_ref()
         .map(read)
         .transpose()
+        .map_err(ApiError::internal)
+}
+
+/// What [`read`] reads.
+const COLUMNS: &str = "s.sync_id, s.system_id, s.entity, s.form, s.sync_mode, s.scope, s.source_filter, s.run_id, \
+     coalesce(k.lineage, k.key_id) as lineage, s.id_generation, s.id_prefix, s.state, s.opened_at, s.read_since, s.expires_at, \
+     s.expires_at <= now() as is_overdue, s.unidentified, s.totals, s.batches";
+
+/// The caller's sessions of a run, in the order in which they were opened; at most `limit`, after the session `after`.
+pub async fn of_run(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    run_id: Uuid,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Session>, ApiError> {
+    // Their ids grow with time.
+    let sql = format!(
+        "select {COLUMNS} from sync_sessions s join api_keys k using (key_id) \
+         where s.run_id = $1 and s.system_id is not null and s.workspace_id = $2 and coalesce(k.lineage, k.key_id) = $3 \
+         and ($4::integer[] is null or s.system_id = any ($4)) and ($5::uuid is null or s.sync_id > $5) \
+         order by s.sync_id limit $6"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(run_id)
+        .bind(caller.workspace_id)
+        .bind(&caller.lineage)
+        .bind(&caller.key.system_ids)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(read)
+        .collect::<Result<_, _>>()
         .map_err(ApiError::internal)
 }
 
@@ -325,7 +362,7 @@ fn read(row: &PgRow) -> Result<Session, Box<dyn std::error::Error + Send + Sync>
             run_id: row.try_get("run_id")?,
             read_began_ms_ago: None,
         },
-        key_id: row.try_get("key_id")?,
+        lineage: row.try_get("lineage")?,
         opened_at: row.try_get("opened_at")?,
         read_since: row.try_get("read_since")?,
         expires_at: row.try_get("expires_at")?,
@@ -382,10 +419,11 @@ pub async fn mark_incomplete(
     sync_id: Uuid,
 ) -> Result<bool, sqlx::Error> {
     let marked = sqlx::query(
-        "update sync_sessions set unidentified = unidentified + 1 where sync_id = $1 and key_id = $2 and state = 'open'",
+        "update sync_sessions set unidentified = unidentified + 1 where sync_id = $1 and state = 'open' \
+         and key_id in (select k.key_id from api_keys k where coalesce(k.lineage, k.key_id) = $2)",
     )
     .bind(sync_id)
-    .bind(&caller.key.key_id)
+    .bind(&caller.lineage)
     .execute(pool)
     .await?;
     Ok(marked.rows_affected() > 0)
@@ -399,10 +437,11 @@ pub async fn mark_all_incomplete(
     entity: Entity,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update sync_sessions set unidentified = unidentified + 1 where key_id = $1 and entity = $2 \
-         and form = 'chunked' and sync_mode = 'full' and state = 'open'",
+        "update sync_sessions set unidentified = unidentified + 1 where entity = $2 \
+         and form = 'chunked' and sync_mode = 'full' and state = 'open' \
+         and key_id in (select k.key_id from api_keys k where coalesce(k.lineage, k.key_id) = $1)",
     )
-    .bind(&caller.key.key_id)
+    .bind(&caller.lineage)
     .bind(entity.wire_name())
     .execute(pool)
     .await?;

@@ -4,10 +4,30 @@ use serde_json::{Value, json};
 
 use crate::app::{TestApp, people};
 
-const ROUTES: [(&str, &str, &[Permission]); 20] = [
+const ROUTES: [(&str, &str, &[Permission]); 24] = [
     ("POST", "/api/ingest/principals", &[Permission::Ingest]),
     ("POST", "/api/ingest/sessions", &[Permission::Ingest]),
     ("POST", "/api/ingest/sync-log", &[Permission::Ingest]),
+    (
+        "GET",
+        "/api/ingest/sessions?runId=00000000-0000-0000-0000-000000000001",
+        &[Permission::Ingest],
+    ),
+    (
+        "POST",
+        "/api/ingest/runs/00000000-0000-0000-0000-000000000001/claim",
+        &[Permission::Ingest],
+    ),
+    (
+        "PUT",
+        "/api/ingest/runs/00000000-0000-0000-0000-000000000001/checkpoint",
+        &[Permission::Ingest],
+    ),
+    (
+        "GET",
+        "/api/ingest/runs/00000000-0000-0000-0000-000000000001/checkpoint",
+        &[Permission::Ingest],
+    ),
     (
         "POST",
         "/api/ingest/refresh-views",

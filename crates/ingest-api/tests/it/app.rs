@@ -145,6 +145,19 @@ impl TestApp {
         }
     }
 
+    /// Stops the server and starts another on the same database, at another address.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        self.base = format!("http://{}", listener.local_addr().expect("an address"));
+        self.stop = CancellationToken::new();
+        let (state, stopping) = (AppState::new(self.pool.clone()), self.stop.clone());
+        self.memory = state.memory.clone();
+        self.server = Some(tokio::spawn(async move {
+            serve(listener, state, stopping).await.expect("serves");
+        }));
+    }
+
     /// Where the server listens, for a connection without HTTP client.
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")

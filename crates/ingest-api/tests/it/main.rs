@@ -40,6 +40,7 @@ mod overload;
 mod pressure;
 mod races;
 mod repetition;
+mod resuming;
 mod retention;
 mod retention_model;
 mod retention_of_loads;

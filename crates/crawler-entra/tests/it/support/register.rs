@@ -314,6 +314,8 @@ async fn status(State(shared): State<Arc<Shared>>, Path(id): Path<Uuid>) -> Resp
         opened_at: "2026-12-31T00:00:00Z".parse().expect("a moment"),
         expires_at: "2027-01-01T00:00:00Z".parse().expect("a moment"),
         batches: session.batches.len() as u64,
+        next_seq: session.batches.len() as u64,
+        missing: Vec::new(),
         totals: contract::IngestAnswer::default(),
     };
     Json(status).into_response()
