@@ -1,11 +1,11 @@
 //! A crawl from start to end: sign in, learn the tenant, read the collections side by side, report.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use contract::{
-    CollectionReport, Entity, Permission, Promote, PromoteAll, RunOutcome, RunReport, SyncMode,
-    SystemId,
+    CollectionReport, CollectionStatus, Entity, Permission, Promote, PromoteAll, RunOutcome,
+    RunReport, SyncMode, SystemId,
 };
 use ingest_client::{BatchLimits, IngestClient};
 use tokio::{sync::oneshot, task::JoinSet};
@@ -16,6 +16,7 @@ use crate::{
     CrawlConfig, CrawlError, ProgressEvent, ProgressSink,
     collect::{self, GroupsFound, Run},
     graph::{Graph, GraphError, Meter},
+    journal::Journal,
     plan::Plan,
     report::outcome_of,
     sink::Register,
@@ -53,8 +54,9 @@ pub async fn crawl(
     }
     .read(config, graph, &mut report)
     .await;
+    let epoch = *read.as_ref().unwrap_or(&None);
     report.message = match read {
-        Ok(()) => is_dry_run.then(|| "This was a dry run: nothing was sent.".to_owned()),
+        Ok(_) => is_dry_run.then(|| "This was a dry run: nothing was sent.".to_owned()),
         Err(message) => Some(message),
     };
     if cancel.is_cancelled() {
@@ -63,7 +65,7 @@ pub async fn crawl(
     }
     report.finished_at = Utc::now();
     if let Some(client) = &client {
-        let told = tell_register(client, &mut report, refresh_views, progress.as_ref());
+        let told = tell_register(client, &mut report, epoch, refresh_views, progress.as_ref());
         if cancel.is_cancelled() {
             // Whoever cancelled does not want to wait for a register that does not answer.
             let _ = tokio::time::timeout(LAST_WORDS, told).await;
@@ -128,6 +130,7 @@ fn blank_report(run_id: Uuid) -> RunReport {
 async fn tell_register(
     client: &IngestClient,
     report: &mut RunReport,
+    epoch: Option<i32>,
     refresh_views: bool,
     progress: &dyn ProgressSink,
 ) {
@@ -140,7 +143,11 @@ async fn tell_register(
         progress.event(ProgressEvent::Message { text: text.clone() });
         report.message.get_or_insert(text);
     }
-    if let Err(error) = client.post_run_report(report).await {
+    let posted = match epoch {
+        Some(epoch) => client.post_report_of_claim(report, epoch).await,
+        None => client.post_run_report(report).await,
+    };
+    if let Err(error) = posted {
         let text = format!("the run report could not be posted: {error}");
         progress.event(ProgressEvent::Message { text });
     }
@@ -156,13 +163,14 @@ struct Crawl {
 }
 
 impl Crawl {
-    /// Reads everything into the report; an error says why nothing could be read.
+    /// Reads everything into the report and answers the claim of the run under which it was read; an error says why nothing
+    /// could be read.
     async fn read(
         self,
         config: CrawlConfig,
         graph: Graph,
         report: &mut RunReport,
-    ) -> Result<(), String> {
+    ) -> Result<Option<i32>, String> {
         let known = self.know_tenant(&config, &graph).await;
         let system_id = match known {
             Ok(system_id) => system_id,
@@ -179,6 +187,7 @@ impl Crawl {
             max_records: config.tuning.batch_records,
             ..BatchLimits::default()
         };
+        let journal = Arc::new(self.journal(&config, system_id).await?);
         let register = self
             .client
             .zip(system_id)
@@ -188,6 +197,7 @@ impl Crawl {
                 run_id: self.run_id,
                 limits,
                 take_over: config.take_over,
+                journal: journal.clone(),
             });
         let plan = Plan::new(config.selection);
         let run = Arc::new(Run {
@@ -196,14 +206,36 @@ impl Crawl {
             register,
             progress: self.progress,
             cancel: self.cancel,
+            journal,
         });
         report.collections = read_collections(&run, &plan).await;
         for (name, why) in &plan.skipped {
             report.collections.push(collect::skipped(name, why));
         }
         report.outcome = outcome_of(&report.collections);
-        report.traffic = run.graph.traffic();
-        Ok(())
+        report.traffic = run.traffic();
+        Ok(run.journal.epoch())
+    }
+
+    /// Takes the run, and what an earlier attempt left of it.
+    async fn journal(
+        &self,
+        config: &CrawlConfig,
+        system_id: Option<SystemId>,
+    ) -> Result<Journal, String> {
+        let (Some(client), Some(system_id)) = (&self.client, system_id) else {
+            return Ok(Journal::none(self.cancel.clone()));
+        };
+        let fingerprint = fingerprint(config);
+        let cancel = self.cancel.clone();
+        let journal = Journal::claim(client, self.run_id, system_id, &fingerprint, cancel)
+            .await
+            .map_err(|error| format!("the run {} cannot go on: {error}", self.run_id))?;
+        if journal.is_resumed() {
+            let text = "going on where an earlier attempt of this run was interrupted".to_owned();
+            self.progress.event(ProgressEvent::Message { text });
+        }
+        Ok(journal)
     }
 
     /// Signs in, reads the tenant's id and name, and makes its system known.
@@ -248,6 +280,20 @@ impl Crawl {
             .map(Some)
             .map_err(|stopped| stopped.to_string())
     }
+}
+
+/// What the answers of Graph depend on, for an attempt that goes on with a run: places in lists and what they mean.
+fn fingerprint(config: &CrawlConfig) -> String {
+    let asked = format!(
+        "{} {:?} {:?} {:?} {} {}",
+        config.graph.tenant_id,
+        config.selection,
+        config.custom_user_attributes,
+        config.custom_group_attributes,
+        config.tuning.page_size,
+        env!("CARGO_PKG_VERSION"),
+    );
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, asked.as_bytes()).to_string()
 }
 
 /// Sees to it that the configured custom attributes have columns of their own. No crawl fails because one has none.
@@ -298,25 +344,27 @@ type Part = (usize, Vec<CollectionReport>);
 async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> {
     let mut tasks: JoinSet<Part> = JoinSet::new();
     if plan.users {
-        let run = run.clone();
-        tasks.spawn(async move { (0, collect::users(run).await) });
+        part(&mut tasks, run, 0, &["users", "guests"], collect::users);
     }
     if plan.service_principals {
-        let run = run.clone();
-        tasks.spawn(async move { (1, collect::service_principals(run).await) });
+        let names = ["service principals", "managed identities", "agents"];
+        part(&mut tasks, run, 1, &names, collect::service_principals);
     }
     spawn_groups(&mut tasks, run, plan);
     if plan.role_definitions {
-        let run = run.clone();
-        tasks.spawn(async move { (4, vec![collect::role_definitions(run).await]) });
+        part(&mut tasks, run, 4, &["directory roles"], |run| async {
+            vec![collect::role_definitions(run).await]
+        });
     }
     if plan.role_assignments {
-        let run = run.clone();
-        tasks.spawn(async move { (5, vec![collect::role_assignments(run).await]) });
+        part(&mut tasks, run, 5, &["role assignments"], |run| async {
+            vec![collect::role_assignments(run).await]
+        });
     }
     if plan.pim {
-        let run = run.clone();
-        tasks.spawn(async move { (6, vec![collect::role_eligibility(run).await]) });
+        part(&mut tasks, run, 6, &["role eligibility"], |run| async {
+            vec![collect::role_eligibility(run).await]
+        });
     }
     let mut parts: Vec<Part> = Vec::new();
     while let Some(task) = tasks.join_next().await {
@@ -329,28 +377,77 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
     parts.into_iter().flat_map(|(_, lines)| lines).collect()
 }
 
+/// Reads a part of the collections in a task of its own, unless an earlier attempt finished it.
+fn part<Reading>(
+    tasks: &mut JoinSet<Part>,
+    run: &Arc<Run>,
+    place: usize,
+    names: &[&str],
+    read: impl FnOnce(Arc<Run>) -> Reading,
+) where
+    Reading: Future<Output = Vec<CollectionReport>> + Send + 'static,
+{
+    let finished: Option<Vec<CollectionReport>> =
+        names.iter().map(|name| run.journal.report(name)).collect();
+    let reading = match finished {
+        Some(lines) => Err(lines),
+        None => Ok(read(run.clone())),
+    };
+    let run = run.clone();
+    tasks.spawn(async move {
+        let lines = match reading {
+            Ok(reading) => finish(&run, reading.await).await,
+            Err(lines) => lines,
+        };
+        (place, lines)
+    });
+}
+
+/// Remembers how collections ended. What was finished by an earlier attempt already stays as it was told there.
+async fn finish(run: &Run, lines: Vec<CollectionReport>) -> Vec<CollectionReport> {
+    let mut told = Vec::with_capacity(lines.len());
+    for line in lines {
+        if let Some(earlier) = run.journal.report(&line.collection) {
+            told.push(earlier);
+            continue;
+        }
+        // A run that ends here tells it itself; one that does not finds the session committed. What failed may go better
+        // the next time.
+        if line.status != CollectionStatus::Failed
+            && let Err(stopped) = run.journal.finished(&line).await
+        {
+            tracing::debug!(%stopped, "the end of a collection was not remembered");
+        }
+        told.push(line);
+    }
+    told
+}
+
 /// Groups, their members and owners, and PIM for groups: the later ones live on what the list of groups brings.
 fn spawn_groups(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
-    let (feeder, groups) = collect::feed();
+    let (feeder, groups) = collect::feed(run, "groups");
     let (found, was_found) = oneshot::channel();
     if plan.list_groups {
         let (run, is_posted) = (run.clone(), plan.post_groups);
         let feeder = plan.group_links.then_some(feeder);
         tasks.spawn(async move {
-            let (report, groups_found) = collect::groups(run, is_posted, feeder).await;
+            let (report, groups_found) = collect::groups(run.clone(), is_posted, feeder).await;
             // Without PIM nobody waits for it.
             let _ = found.send(groups_found);
-            (2, report.into_iter().collect())
+            (2, finish(&run, report.into_iter().collect()).await)
         });
     } else {
         let _ = found.send(GroupsFound::default());
     }
     if plan.group_links {
-        let run = run.clone();
-        tasks.spawn(async move { (3, collect::group_links(run, groups).await) });
+        let names = ["group members", "group owners"];
+        part(tasks, run, 3, &names, |run| {
+            collect::group_links(run, groups)
+        });
     }
     if plan.pim {
-        let run = run.clone();
-        tasks.spawn(async move { (7, vec![collect::pim_groups(run, was_found).await]) });
+        part(tasks, run, 7, &["group eligibility"], |run| async {
+            vec![collect::pim_groups(run, was_found).await]
+        });
     }
 }

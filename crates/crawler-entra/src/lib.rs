@@ -30,6 +30,7 @@ mod collect;
 mod crawl;
 mod error;
 mod graph;
+mod journal;
 mod mapping;
 mod plan;
 mod sink;

@@ -3,10 +3,11 @@
 //! Opening late means that a forbidden or unlicensed collection never opens a session, so it can never be committed as
 //! empty.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use contract::{
-    Completeness, Entity, IngestAnswer, Scope, SyncMode, TypeName, session::OpenSession,
+    Completeness, Entity, IngestAnswer, Scope, SyncMode, TypeName,
+    session::{OpenSession, SessionState, SessionStatus},
 };
 use ingest_client::{BatchLimits, BatchWriter, ClientError, IngestClient, OpenOptions};
 use serde::Serialize;
@@ -14,16 +15,32 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::stopping::{Stopped, once_begun, unless_cancelled};
+use crate::{
+    journal::Journal,
+    stopping::{Stopped, once_begun, unless_cancelled},
+};
 
 /// What all sessions of a run have in common.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Register {
     pub client: IngestClient,
     pub system_id: contract::SystemId,
     pub run_id: Uuid,
     pub limits: BatchLimits,
     pub take_over: bool,
+    pub journal: Arc<Journal>,
+}
+
+impl Register {
+    /// A sink's state in the session that an earlier attempt left.
+    async fn go_on<R: Serialize>(&self, known: &SessionStatus) -> Result<State<R>, ClientError> {
+        if known.state == SessionState::Committed {
+            return Ok(State::Committed(Box::new(known.totals.clone())));
+        }
+        let session = self.client.session(known.sync_id);
+        let writer = BatchWriter::resume(session, self.limits).await?;
+        Ok(State::Open(Box::new(writer)))
+    }
 }
 
 /// A scope to load: the entity, the scope keys, and the fingerprint of what was asked of the source.
@@ -32,6 +49,7 @@ pub(crate) struct Target {
     pub entity: Entity,
     pub scope: Scope,
     pub source_filter: String,
+    pub sync_mode: SyncMode,
 }
 
 impl Target {
@@ -43,6 +61,7 @@ impl Target {
                 .map(|(key, value)| ((*key).to_owned(), value.to_string()))
                 .collect(),
             source_filter: source_filter.to_owned(),
+            sync_mode: SyncMode::Full,
         }
     }
 
@@ -72,18 +91,23 @@ enum State<R> {
     Open(Box<BatchWriter<R>>),
     /// A dry run counts.
     Counting(u64),
+    /// An earlier attempt committed it.
+    Committed(Box<IngestAnswer>),
     Closed,
 }
 
 impl<R: Serialize> Sink<R> {
     /// A sink that sends nothing when there is no register.
     pub fn new(register: Option<Register>, target: Target, cancel: CancellationToken) -> Self {
+        let began = register
+            .as_ref()
+            .map_or_else(Instant::now, |register| register.journal.began());
         Self {
             register,
             target,
             cancel,
             state: Mutex::new(State::Unopened),
-            began: Instant::now(),
+            began,
         }
     }
 
@@ -99,10 +123,14 @@ impl<R: Serialize> Sink<R> {
             *state = State::Counting(0);
             return Ok(());
         };
+        if let Some(known) = register.journal.session_for(&self.target) {
+            *state = once_begun(&self.cancel, register.go_on(known)).await?;
+            return Ok(());
+        }
         let open = OpenSession {
             system_id: register.system_id,
             entity: self.target.entity,
-            sync_mode: SyncMode::Full,
+            sync_mode: self.target.sync_mode,
             scope: self.target.scope.clone(),
             id_generation: contract::IdGeneration::Native,
             id_prefix: None,
@@ -137,7 +165,30 @@ impl<R: Serialize> Sink<R> {
                 unless_cancelled(&self.cancel, pushing).await?;
             }
             State::Counting(count) => *count += records.len() as u64,
-            State::Unopened | State::Closed => {}
+            // The earlier attempt had sent everything before it committed.
+            State::Committed(_) | State::Unopened | State::Closed => {}
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was pushed has landed. Answers the session that it went to, if there is one.
+    pub async fn land(&self) -> Result<Option<Uuid>, Stopped> {
+        self.flush().await?;
+        Ok(match &*self.state.lock().await {
+            State::Open(writer) => Some(writer.session().sync_id()),
+            _ => None,
+        })
+    }
+
+    /// Turns to the session of an earlier attempt, if there is one: it must not stay open when nothing more is sent.
+    async fn attach(&self) -> Result<(), Stopped> {
+        let mut state = self.state.lock().await;
+        let has_earlier = self
+            .register
+            .as_ref()
+            .is_some_and(|register| register.journal.session_for(&self.target).is_some());
+        if has_earlier {
+            self.open(&mut state).await?;
         }
         Ok(())
     }
@@ -153,6 +204,7 @@ impl<R: Serialize> Sink<R> {
     /// Commits. A scope that was read to its end is committed even when it is empty; one that was not and brought nothing
     /// is left alone. After a failure the sink is to be [abandoned](Self::abandon).
     pub async fn finish(&self, completeness: Completeness) -> Result<IngestAnswer, Stopped> {
+        self.attach().await?;
         if completeness.complete {
             self.open(&mut *self.state.lock().await).await?;
         }
@@ -164,6 +216,7 @@ impl<R: Serialize> Sink<R> {
                 records,
                 ..IngestAnswer::default()
             }),
+            State::Committed(answer) => Ok(*answer),
             State::Unopened | State::Closed => Ok(IngestAnswer::default()),
         }
     }
@@ -188,6 +241,10 @@ impl<R: Serialize> Sink<R> {
 
     /// Gives the session up, if there is one.
     pub async fn abandon(&self) {
+        if self.attach().await.is_err() {
+            // It expires.
+            return;
+        }
         let mut state = self.state.lock().await;
         if let State::Open(writer) = std::mem::replace(&mut *state, State::Closed) {
             writer.abandon().await;

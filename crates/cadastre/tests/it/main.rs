@@ -14,5 +14,6 @@ mod oracle;
 mod partial;
 mod questions;
 mod register;
+mod resumed;
 mod rows;
 mod truth;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
+use uuid::Uuid;
 
 use super::display::ProgressForm;
 use crate::{Overrides, config::SyncSection};
@@ -101,6 +102,10 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
 
+    /// The run's id: begins this run, or goes on with it where it was interrupted (a crawl that was killed, on any machine)
+    #[arg(long, value_name = "UUID")]
+    pub run_id: Option<Uuid>,
+
     /// Abort sessions of the same scope that an earlier crawl left open, instead of failing
     #[arg(long)]
     pub take_over: bool,
@@ -157,6 +162,7 @@ impl Args {
             custom_group_attributes: self.custom_group_attributes.map(without_blanks),
             dry_run: self.dry_run,
             take_over: self.take_over,
+            run_id: self.run_id,
         }
     }
 }

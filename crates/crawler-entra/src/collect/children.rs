@@ -9,9 +9,11 @@ use std::{
     },
 };
 
-use contract::{CollectionReport, CollectionStatus, Completeness, Failure, IngestAnswer};
-use serde::Deserialize;
-use serde_json::Value;
+use contract::{
+    CheckpointEntry, CollectionReport, CollectionStatus, Completeness, Failure, IngestAnswer,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -20,6 +22,7 @@ use super::{
 };
 use crate::{
     graph::{GraphError, MAX_RESTARTS, NextLink, Page, SubRequest, Version},
+    journal::entry,
     mapping::{Mapped, Row, Windows},
     sink::Sink,
     stopping::Stopped,
@@ -77,17 +80,77 @@ struct Outcome {
     stopped: Option<Stopped>,
     /// Parents were left out without being named, because asking had become pointless.
     parents_left_out: bool,
+    /// What is not in the run's checkpoint yet.
+    unsaved: Vec<CheckpointEntry>,
 }
 
+/// What is remembered about a parent that could not be read.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LeftOut {
+    name: Option<String>,
+    reason: String,
+    missing_permission: Option<String>,
+}
+
+/// The key under which it is remembered that parents were left out without being named.
+const UNNAMED: &str = "";
+/// The key under which counts are remembered.
+const COUNTS: &str = "counts";
+
 impl<R: Row> ChildReader<R> {
+    /// A reader that knows what an earlier attempt of the run left out.
     pub fn new(list: ChildList<R>, collection: Collection, sink: Sink<R>) -> Self {
+        let mut outcome = Outcome::default();
+        let stream = left_out_stream(collection.name());
+        for (key, value) in collection.journal().all_left(&stream) {
+            outcome.restore(&collection, key, value);
+        }
         Self {
             list,
             collection,
             sink,
             refused_in_a_row: AtomicU32::new(0),
             is_hopeless: AtomicBool::new(false),
-            outcome: Mutex::new(Outcome::default()),
+            outcome: Mutex::new(outcome),
+        }
+    }
+
+    /// Waits until all that was read has landed, and tells what is to be remembered of it. What fails here ends the
+    /// collection.
+    pub async fn land(&self) -> Result<Vec<CheckpointEntry>, Stopped> {
+        if !self.collection.journal().is_kept() {
+            return Ok(Vec::new());
+        }
+        if let Err(stopped) = self.sink.land().await {
+            self.end(stopped);
+            // It is told at the end; here it only ends the reading.
+            return Err(Stopped::cancelled());
+        }
+        let stream = left_out_stream(self.collection.name());
+        let mut outcome = self.outcome();
+        let counts = json!([self.collection.read(), outcome.parents_read]);
+        let mut entries = std::mem::take(&mut outcome.unsaved);
+        if outcome.parents_left_out {
+            entries.push(entry(stream.as_str(), UNNAMED, Value::Bool(true)));
+        }
+        entries.push(entry(stream, COUNTS, counts));
+        Ok(entries)
+    }
+
+    /// The collection as a whole cannot go on.
+    fn end(&self, stopped: Stopped) {
+        self.is_hopeless.store(true, Ordering::Relaxed);
+        let mut outcome = self.outcome();
+        outcome.parents_left_out = true;
+        if outcome.stopped.is_none() {
+            let failure = Failure {
+                id: None,
+                display_name: None,
+                reason: stopped.to_string(),
+            };
+            outcome.failures.insert(0, failure);
+            outcome.stopped = Some(stopped);
         }
     }
 
@@ -236,17 +299,8 @@ impl<R: Row> ChildReader<R> {
         };
         if is_about_all(&stopped) {
             // Said once: it says nothing about this parent.
-            self.is_hopeless.store(true, Ordering::Relaxed);
-            outcome.parents_left_out = true;
-            if outcome.stopped.is_none() {
-                let failure = Failure {
-                    id: None,
-                    display_name: None,
-                    reason: stopped.to_string(),
-                };
-                outcome.failures.insert(0, failure);
-                outcome.stopped = Some(stopped);
-            }
+            drop(outcome);
+            self.end(stopped);
             return;
         }
         let is_refused = match &stopped {
@@ -262,11 +316,11 @@ impl<R: Row> ChildReader<R> {
             }
             other => other.to_string(),
         };
-        if let Stopped::Source(error) = &stopped {
-            let missing = missing_permission(error, self.collection.permission());
-            outcome.missing_permission = outcome.missing_permission.take().or(missing);
-        }
-        outcome.leave_out(parent, reason);
+        let missing = match &stopped {
+            Stopped::Source(error) => missing_permission(error, self.collection.permission()),
+            Stopped::Register(_) => None,
+        };
+        outcome.leave_out(&self.collection, parent, reason, missing);
         if is_refused {
             self.is_hopeless.store(true, Ordering::Relaxed);
             outcome.stopped.get_or_insert(stopped);
@@ -275,11 +329,10 @@ impl<R: Row> ChildReader<R> {
 
     /// The list was read, but it may not be all there is.
     pub fn doubt(&self, parent: &Parent, reason: &str, permission: &str) {
-        let mut outcome = self.outcome();
-        outcome
-            .missing_permission
-            .get_or_insert_with(|| permission.to_owned());
-        outcome.leave_out(parent, reason.to_owned());
+        let missing = Some(permission.to_owned());
+        let reason = reason.to_owned();
+        self.outcome()
+            .leave_out(&self.collection, parent, reason, missing);
     }
 
     /// Commits and reports. `parents_complete` tells whether every parent was known; `message` what else is to say.
@@ -370,14 +423,58 @@ impl Outcome {
         }
     }
 
-    fn leave_out(&mut self, parent: &Parent, reason: String) {
-        let is_new = self.incomplete_parents.insert(parent.id);
+    fn leave_out(
+        &mut self,
+        collection: &Collection,
+        parent: &Parent,
+        reason: String,
+        missing_permission: Option<String>,
+    ) {
+        let left_out = LeftOut {
+            name: parent.name.clone(),
+            reason,
+            missing_permission,
+        };
+        if collection.journal().is_kept() {
+            let value = serde_json::to_value(&left_out).expect("texts are JSON");
+            let stream = left_out_stream(collection.name());
+            self.unsaved
+                .push(entry(stream, parent.id.to_string(), value));
+        }
+        self.name(parent.id, left_out);
+    }
+
+    fn name(&mut self, id: Uuid, left_out: LeftOut) {
+        self.missing_permission = self
+            .missing_permission
+            .take()
+            .or(left_out.missing_permission);
+        let is_new = self.incomplete_parents.insert(id);
         if is_new && self.failures.len() < NAMED_FAILURES {
             self.failures.push(Failure {
-                id: Some(parent.id),
-                display_name: parent.name.clone(),
-                reason,
+                id: Some(id),
+                display_name: left_out.name,
+                reason: left_out.reason,
             });
         }
     }
+
+    /// What an earlier attempt remembered.
+    fn restore(&mut self, collection: &Collection, key: &str, value: &Value) {
+        if key == COUNTS {
+            collection.add(value[0].as_u64().unwrap_or(0));
+            self.parents_read = value[1].as_u64().unwrap_or(0);
+            return;
+        }
+        match (Uuid::parse_str(key), LeftOut::deserialize(value)) {
+            (Ok(id), Ok(left_out)) => self.name(id, left_out),
+            // Unnamed or unknown: then nothing may be taken for complete.
+            _ => self.parents_left_out = true,
+        }
+    }
+}
+
+/// The stream of the run's checkpoint that has what could not be read.
+fn left_out_stream(collection: &str) -> String {
+    format!("left out:{collection}")
 }

@@ -8,13 +8,16 @@ use std::{
     time::Instant,
 };
 
-use contract::{CollectionReport, CollectionStatus, Failure, IngestAnswer};
+use contract::{
+    CheckpointEntry, CollectionReport, CollectionStatus, Failure, IngestAnswer, Traffic,
+};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     CrawlConfig, ProgressEvent, ProgressSink,
     graph::{Graph, GraphError, Meter},
+    journal::Journal,
     mapping::{Row, Windows},
     sink::{Register, Sink, Target},
     stopping::Stopped,
@@ -28,9 +31,34 @@ pub(crate) struct Run {
     pub register: Option<Register>,
     pub progress: Arc<dyn ProgressSink>,
     pub cancel: CancellationToken,
+    /// What is remembered for whoever goes on with this run.
+    pub journal: Arc<Journal>,
 }
 
 impl Run {
+    /// Remembers this, with what the run has cost so far.
+    pub async fn save(&self, mut entries: Vec<CheckpointEntry>) -> Result<(), Stopped> {
+        if self.journal.is_kept() {
+            entries.push(Journal::traffic_entry(&self.traffic()));
+            self.journal.save(entries).await?;
+        }
+        Ok(())
+    }
+
+    /// What the run has cost the source, earlier attempts included.
+    pub fn traffic(&self) -> Traffic {
+        let (before, now) = (self.journal.traffic_before(), self.graph.traffic());
+        Traffic {
+            http_calls: before.http_calls + now.http_calls,
+            requests: before.requests + now.requests,
+            resource_units: before.resource_units + now.resource_units,
+            throttled: before.throttled + now.throttled,
+            retries: before.retries + now.retries,
+            waited_ms: before.waited_ms + now.waited_ms,
+            received_bytes: before.received_bytes + now.received_bytes,
+        }
+    }
+
     pub fn sink<R: Serialize>(&self, target: Target) -> Sink<R> {
         Sink::new(self.register.clone(), target, self.cancel.clone())
     }
@@ -42,6 +70,7 @@ pub(crate) struct Collection {
     /// The permission that lets an application read it.
     permission: &'static str,
     progress: Arc<dyn ProgressSink>,
+    journal: Arc<Journal>,
     pub meter: Meter,
     read: AtomicU64,
     started: Instant,
@@ -113,10 +142,19 @@ impl Collection {
             name,
             permission,
             progress: run.progress.clone(),
+            journal: run.journal.clone(),
             meter: Meter::default(),
             read: AtomicU64::new(0),
             started: Instant::now(),
         }
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     pub fn permission(&self) -> &'static str {

@@ -3,6 +3,9 @@
 
 use std::{future::Future, sync::Arc};
 
+use contract::CheckpointEntry;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinSet,
@@ -10,13 +13,17 @@ use tokio::{
 use uuid::Uuid;
 
 use super::collection::Run;
-use crate::graph::SubRequest;
+use crate::{
+    graph::SubRequest,
+    journal::{Journal, Place, entry},
+    stopping::Stopped,
+};
 
 /// Batches of parents that may wait for their children to be read.
 const WAITING_BATCHES: usize = 64;
 
 /// An object whose children are to be read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Parent {
     pub id: Uuid,
     pub name: Option<String>,
@@ -36,22 +43,37 @@ enum Fed {
 /// The end at which parents are found.
 #[derive(Debug)]
 pub(crate) struct Feeder {
+    /// The stream of the run's checkpoint that has the parents whose children are not read yet.
+    stream: String,
     sender: mpsc::Sender<Fed>,
     waiting: Vec<Parent>,
+    /// How many of those who wait are in the checkpoint.
+    noted: usize,
 }
 
 /// The end at which their children are read.
 #[derive(Debug)]
-pub(crate) struct Feed(mpsc::Receiver<Fed>);
+pub(crate) struct Feed {
+    stream: String,
+    receiver: mpsc::Receiver<Fed>,
+}
 
-/// A way for parents.
-pub(crate) fn feed() -> (Feeder, Feed) {
+/// A way for parents of this kind. Those that an earlier attempt of the run found and did not finish come first.
+pub(crate) fn feed(run: &Run, kind: &str) -> (Feeder, Feed) {
+    let stream = format!("parents:{kind}");
     let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
+    let waiting: Vec<Parent> = run
+        .journal
+        .all_left(&stream)
+        .filter_map(|(_, value)| Parent::deserialize(value).ok())
+        .collect();
     let feeder = Feeder {
+        stream: stream.clone(),
         sender,
-        waiting: Vec::new(),
+        noted: waiting.len(),
+        waiting,
     };
-    (feeder, Feed(receiver))
+    (feeder, Feed { stream, receiver })
 }
 
 impl Feeder {
@@ -60,10 +82,23 @@ impl Feeder {
         self.waiting.push(parent);
     }
 
+    /// The parents that came since the last time, for the run's checkpoint. Pass them on when they are saved.
+    pub fn entries(&mut self) -> Vec<CheckpointEntry> {
+        let new = &self.waiting[self.noted..];
+        let entries = new.iter().map(|parent| {
+            let value = serde_json::to_value(parent).expect("ids and texts are JSON");
+            entry(self.stream.clone(), parent.id.to_string(), value)
+        });
+        let entries = entries.collect();
+        self.noted = self.waiting.len();
+        entries
+    }
+
     /// Passes on the parents that fill batches.
     pub async fn pass_full(&mut self) {
         while self.waiting.len() >= SubRequest::PER_BATCH {
-            let full = self.waiting.drain(..SubRequest::PER_BATCH).collect();
+            let full: Vec<Parent> = self.waiting.drain(..SubRequest::PER_BATCH).collect();
+            self.noted = self.noted.saturating_sub(full.len());
             self.send(Fed::Parents(full)).await;
         }
     }
@@ -93,23 +128,43 @@ struct Shared {
 }
 
 impl Feed {
-    /// Parents that are all known already.
-    pub fn of(parents: Vec<Parent>, is_whole: bool) -> Self {
-        let (mut feeder, feed) = feed();
-        for parent in parents {
-            feeder.push(parent);
+    /// Parents that are all known already. Of those that an earlier attempt was given, the ones it finished are left out.
+    pub async fn of(
+        run: &Run,
+        kind: &str,
+        parents: Vec<Parent>,
+        is_whole: bool,
+    ) -> Result<Self, Stopped> {
+        let (mut feeder, feed) = feed(run, kind);
+        let list = format!("{kind} to read");
+        if run.journal.place(&list).is_none() {
+            feeder.waiting.clear();
+            feeder.noted = 0;
+            for parent in parents {
+                feeder.push(parent);
+            }
+            let mut entries = feeder.entries();
+            let place = Place {
+                next: None,
+                state: Value::Null,
+                sessions: Vec::new(),
+            };
+            entries.push(Journal::place_entry(&list, &place));
+            run.save(entries).await?;
         }
         tokio::spawn(feeder.end(is_whole));
-        feed
+        Ok(feed)
     }
 
     /// Reads the children of all parents with several tasks at once; true when all parents are known and every task came
-    /// to its end.
+    /// to its end. `read` answers when what it read has landed, with what is to be remembered; its parents are then
+    /// forgotten.
     pub async fn read<F, Reading>(self, run: &Arc<Run>, tasks: usize, read: F) -> bool
     where
         F: Fn(Arc<Run>, Vec<Parent>) -> Reading + Clone + Send + 'static,
-        Reading: Future<Output = ()> + Send,
+        Reading: Future<Output = Result<Vec<CheckpointEntry>, Stopped>> + Send,
     {
+        let stream = Arc::new(self.stream.clone());
         let shared = Arc::new(Mutex::new(Shared {
             feed: self,
             is_whole: false,
@@ -117,15 +172,23 @@ impl Feed {
         let mut readers = JoinSet::new();
         for _ in 0..tasks.max(1) {
             let (run, shared, read) = (run.clone(), shared.clone(), read.clone());
+            let stream = stream.clone();
             readers.spawn(async move {
                 while let Some(parents) = next(&shared).await {
-                    read(run.clone(), parents).await;
+                    let done: Vec<CheckpointEntry> = parents
+                        .iter()
+                        .map(|parent| entry(stream.as_str(), parent.id.to_string(), Value::Null))
+                        .collect();
+                    let mut entries = read(run.clone(), parents).await?;
+                    entries.extend(done);
+                    run.save(entries).await?;
                 }
+                Ok::<(), Stopped>(())
             });
         }
         let mut all_ran = true;
         while let Some(reader) = readers.join_next().await {
-            all_ran &= reader.is_ok();
+            all_ran &= matches!(reader, Ok(Ok(())));
         }
         all_ran && shared.lock().await.is_whole
     }
@@ -133,7 +196,7 @@ impl Feed {
 
 async fn next(shared: &Mutex<Shared>) -> Option<Vec<Parent>> {
     let mut shared = shared.lock().await;
-    match shared.feed.0.recv().await? {
+    match shared.feed.receiver.recv().await? {
         Fed::Parents(parents) => Some(parents),
         Fed::End => {
             shared.is_whole = true;

@@ -6,17 +6,18 @@ use contract::{
     CollectionReport, Entity,
     records::{Resource, resource_type},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     collection::{Collection, Ending, Run, close, hint_at},
     feed::{Feeder, Parent},
-    list::{List, Reader, read_list},
+    list::{Landed, List, Reader, read_list},
     principals::select_list,
 };
 use crate::{
-    graph::{GraphError, ListEvent, Version},
+    graph::{GraphError, Version},
     mapping,
     sink::{Sink, Target},
     stopping::Stopped,
@@ -27,6 +28,14 @@ use crate::{
 pub(crate) struct GroupsFound {
     /// Groups that can hold directory roles: the most likely ones to be in PIM.
     pub role_assignable: Vec<Parent>,
+}
+
+/// What the reader of the list must know to go on.
+#[derive(Serialize, Deserialize)]
+struct State {
+    read: u64,
+    unreadable: u64,
+    role_assignable: Vec<Parent>,
 }
 
 /// The reading of the list.
@@ -96,21 +105,57 @@ pub(crate) async fn groups(
 }
 
 impl Reader for GroupReader<'_> {
-    async fn take(&mut self, event: ListEvent) -> Result<(), Stopped> {
-        let ListEvent::Page(values) = event else {
-            // Groups that were fed already are not fed again, so `seen` stays.
-            self.unreadable = 0;
-            return Ok(());
-        };
-        let resources = self.new_groups(values);
+    async fn take(&mut self, objects: Vec<Value>) -> Result<(), Stopped> {
+        let resources = self.new_groups(objects);
         if let Some(sink) = self.sink {
             sink.push_all(&resources).await?;
         }
         self.collection.add(resources.len() as u64);
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        // Groups that were fed already are not fed again, so `seen` stays.
+        self.unreadable = 0;
+    }
+
+    async fn land(&mut self) -> Result<Option<Landed>, Stopped> {
+        let session = match self.sink {
+            Some(sink) => sink.land().await?,
+            None => None,
+        };
+        let state = State {
+            read: self.collection.read(),
+            unreadable: self.unreadable,
+            role_assignable: self.found.role_assignable.clone(),
+        };
+        let entries = match &mut self.feeder {
+            Some(feeder) => feeder.entries(),
+            None => Vec::new(),
+        };
+        Ok(Some(Landed {
+            state: serde_json::to_value(state).expect("numbers and texts are JSON"),
+            sessions: session.into_iter().collect(),
+            entries,
+        }))
+    }
+
+    fn go_on(&mut self, state: &Value) {
+        match State::deserialize(state) {
+            Ok(state) => {
+                self.unreadable = state.unreadable;
+                self.found.role_assignable = state.role_assignable;
+                self.collection.add(state.read);
+            }
+            // Not known in full, then.
+            Err(_) => self.unreadable = 1,
+        }
+    }
+
+    async fn landed(&mut self) {
         if let Some(feeder) = &mut self.feeder {
             feeder.pass_full().await;
         }
-        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use contract::{
-    CollectionReport, Entity,
+    CheckpointEntry, CollectionReport, Entity,
     records::{ResourceAssignment, assignment_type, resource_type},
 };
 use serde_json::Value;
@@ -20,6 +20,7 @@ use crate::{
     graph::Version,
     mapping::{self, GroupLink, Mapped},
     sink::Target,
+    stopping::Stopped,
 };
 
 const PERMISSION: &str = "GroupMember.Read.All";
@@ -57,7 +58,10 @@ pub(crate) async fn group_links(run: Arc<Run>, groups: Feed) -> Vec<CollectionRe
     let is_whole = groups
         .read(&run, tasks, move |run, groups| {
             let readers = shared.clone();
-            async move { readers.read(&run, &groups).await }
+            async move {
+                readers.read(&run, &groups).await;
+                readers.land().await
+            }
         })
         .await;
     // Every task gave its share back, so this is the last one; should one not have, the sessions expire unharmed.
@@ -112,6 +116,11 @@ fn reader(run: &Run, link: GroupLink) -> ChildReader<ResourceAssignment> {
 }
 
 impl Readers {
+    async fn land(&self) -> Result<Vec<CheckpointEntry>, Stopped> {
+        let (members, owners) = tokio::try_join!(self.members.land(), self.owners.land())?;
+        Ok([members, owners].concat())
+    }
+
     async fn read(&self, run: &Run, groups: &[Parent]) {
         tokio::join!(
             self.members.read(run, groups),

@@ -63,18 +63,7 @@ pub(crate) async fn pim_groups(
         }
     };
     let reader = Arc::new(reader(&run, collection, candidates.is_complete));
-    let shared = reader.clone();
-    let groups = Feed::of(candidates.groups, candidates.is_complete);
-    let is_complete = groups
-        .read(
-            &run,
-            run.config.tuning.in_flight.min(IN_FLIGHT),
-            move |run, groups| {
-                let reader = shared.clone();
-                async move { reader.read(&run, &groups).await }
-            },
-        )
-        .await;
+    let is_complete = read_groups(&run, &reader, &candidates).await;
     match Arc::try_unwrap(reader) {
         Ok(reader) => reader.finish(&run, is_complete, candidates.message).await,
         Err(reader) => {
@@ -84,6 +73,28 @@ pub(crate) async fn pim_groups(
             super::collection::skipped("group eligibility", "a reader did not end")
         }
     }
+}
+
+/// Reads the eligibility of all candidates; false when some may be missing.
+async fn read_groups(
+    run: &Arc<Run>,
+    reader: &Arc<ChildReader<ResourceAssignment>>,
+    candidates: &Candidates,
+) -> bool {
+    let groups = candidates.groups.clone();
+    let Ok(feed) = Feed::of(run, "PIM groups", groups, candidates.is_complete).await else {
+        return false;
+    };
+    let shared = reader.clone();
+    let tasks = run.config.tuning.in_flight.min(IN_FLIGHT);
+    feed.read(run, tasks, move |run, groups| {
+        let reader = shared.clone();
+        async move {
+            reader.read(&run, &groups).await;
+            reader.land().await
+        }
+    })
+    .await
 }
 
 /// The reader, with its scope.

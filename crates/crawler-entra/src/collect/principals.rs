@@ -9,15 +9,15 @@ use contract::{
     records::{Principal, principal_type},
 };
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
     collection::{Collection, Ending, Run, close, hint_at},
-    list::{List, Reader, read_list},
+    list::{Landed, List, Reader, number, read_list},
 };
 use crate::{
-    graph::{GraphError, ListEvent, Version},
+    graph::{GraphError, Version},
     mapping,
     sink::{Sink, Target},
     stopping::Stopped,
@@ -108,19 +108,43 @@ struct Sorter<'a> {
 }
 
 impl Reader for Sorter<'_> {
-    async fn take(&mut self, event: ListEvent) -> Result<(), Stopped> {
-        let ListEvent::Page(values) = event else {
-            self.seen.clear();
-            self.unreadable = 0;
-            self.lanes.iter().for_each(|lane| lane.collection.restart());
-            return Ok(());
-        };
-        let sorted = self.sort(values);
+    async fn take(&mut self, objects: Vec<Value>) -> Result<(), Stopped> {
+        let sorted = self.sort(objects);
         for (lane, records) in self.lanes.iter().zip(sorted) {
             lane.sink.push_all(&records).await?;
             lane.collection.add(records.len() as u64);
         }
         Ok(())
+    }
+
+    fn restart(&mut self) {
+        self.seen.clear();
+        self.unreadable = 0;
+        self.lanes.iter().for_each(|lane| lane.collection.restart());
+    }
+
+    async fn land(&mut self) -> Result<Option<Landed>, Stopped> {
+        let mut sessions = Vec::new();
+        for lane in self.lanes {
+            sessions.extend(lane.sink.land().await?);
+        }
+        let read: Vec<u64> = self
+            .lanes
+            .iter()
+            .map(|lane| lane.collection.read())
+            .collect();
+        Ok(Some(Landed {
+            state: json!({"read": read, "unreadable": self.unreadable}),
+            sessions,
+            entries: Vec::new(),
+        }))
+    }
+
+    fn go_on(&mut self, state: &Value) {
+        self.unreadable = number(&state["unreadable"]);
+        for (place, lane) in self.lanes.iter().enumerate() {
+            lane.collection.add(number(&state["read"][place]));
+        }
     }
 }
 

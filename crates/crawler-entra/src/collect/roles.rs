@@ -7,15 +7,15 @@ use contract::{
     records::{Resource, ResourceAssignment, assignment_type, resource_type},
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
     collection::{Collection, Ending, Run, close, push_windows},
-    list::{List, Reader, read_all, read_list},
+    list::{Landed, List, Reader, number, read_all, read_list},
 };
 use crate::{
-    graph::{GraphError, ListEvent, Version},
+    graph::{GraphError, Version},
     mapping::{self, Mapped, Object, Schedules, Windows},
     sink::{Sink, Target},
     stopping::Stopped,
@@ -125,12 +125,7 @@ impl<F> Reader for DefinitionReader<'_, F>
 where
     F: Fn(Value) -> Mapped<Resource> + Sync,
 {
-    async fn take(&mut self, event: ListEvent) -> Result<(), Stopped> {
-        let ListEvent::Page(values) = event else {
-            self.has_unreadable = false;
-            self.collection.restart();
-            return Ok(());
-        };
+    async fn take(&mut self, values: Vec<Value>) -> Result<(), Stopped> {
         let mut records = Vec::with_capacity(values.len());
         for value in values {
             match (self.map)(value) {
@@ -142,6 +137,26 @@ where
         self.sink.push_all(&records).await?;
         self.collection.add(records.len() as u64);
         Ok(())
+    }
+
+    fn restart(&mut self) {
+        self.has_unreadable = false;
+        self.collection.restart();
+    }
+
+    async fn land(&mut self) -> Result<Option<Landed>, Stopped> {
+        let session = self.sink.land().await?;
+        let unreadable = u64::from(self.has_unreadable);
+        Ok(Some(Landed {
+            state: json!({"read": self.collection.read(), "unreadable": unreadable}),
+            sessions: session.into_iter().collect(),
+            entries: Vec::new(),
+        }))
+    }
+
+    fn go_on(&mut self, state: &Value) {
+        self.has_unreadable = number(&state["unreadable"]) > 0;
+        self.collection.add(number(&state["read"]));
     }
 }
 
@@ -181,13 +196,7 @@ impl<F> Reader for WindowReader<'_, F>
 where
     F: Fn(Value) -> Mapped<ResourceAssignment> + Sync,
 {
-    async fn take(&mut self, event: ListEvent) -> Result<(), Stopped> {
-        let ListEvent::Page(values) = event else {
-            self.has_unreadable = false;
-            self.windows = Windows::default();
-            self.collection.restart();
-            return Ok(());
-        };
+    async fn take(&mut self, values: Vec<Value>) -> Result<(), Stopped> {
         let before = self.windows.read();
         for value in values {
             match (self.map)(value) {
@@ -199,6 +208,18 @@ where
         self.collection.add(self.windows.read() - before);
         Ok(())
     }
+
+    fn restart(&mut self) {
+        self.has_unreadable = false;
+        self.windows = Windows::default();
+        self.collection.restart();
+    }
+
+    async fn land(&mut self) -> Result<Option<Landed>, Stopped> {
+        Ok(None)
+    }
+
+    fn go_on(&mut self, _state: &Value) {}
 }
 
 /// A list of time windows, of assignments or of eligibility.

@@ -5,6 +5,7 @@ use std::{io::ErrorKind, path::Path};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
+use uuid::Uuid;
 
 use super::{ConfigError, CrawlConfig, GraphConfig, RegisterConfig, Selection, Tuning};
 
@@ -99,6 +100,8 @@ pub struct Overrides {
     pub dry_run: bool,
     /// Abort sessions that stand in the way.
     pub take_over: bool,
+    /// The run to begin or to go on with.
+    pub run_id: Option<Uuid>,
 }
 
 /// A secret of the wrong type must not be repeated in the error, as the derived code would.
@@ -188,7 +191,7 @@ impl ConfigFile {
             refresh_views: refresh_views.unwrap_or(true),
             dry_run: over.dry_run,
             take_over: over.take_over,
-            run_id: None,
+            run_id: over.run_id,
             tuning: Tuning::default(),
         };
         config.validate()?;

@@ -32,7 +32,11 @@ pub(crate) struct Page {
 /// What the reader of a list gets.
 #[derive(Debug)]
 pub(crate) enum ListEvent {
-    Page(Vec<Value>),
+    Page {
+        objects: Vec<Value>,
+        /// Where the next page is; absent at the end of the list.
+        next: Option<String>,
+    },
     /// The list starts from the beginning; what came so far may come again.
     Restarted,
 }
@@ -67,18 +71,25 @@ impl NextLink {
 
 impl Graph {
     /// Reads a list to its end and sends its pages to `reader`; while the reader works, the next page loads. `Ok` means
-    /// that the end was reached. The reader may go away early.
+    /// that the end was reached. The reader may go away early. `from` is the page to begin with where an earlier attempt
+    /// read those before it.
     pub async fn read_list(
         &self,
         version: Version,
         relative: &str,
+        from: Option<&str>,
         meter: &Meter,
         reader: &mpsc::Sender<ListEvent>,
     ) -> Result<(), GraphError> {
         let mut restarts = 0;
+        let is_eventual = self.is_eventual(version, relative)?;
+        let mut begin = from.map(|link| self.origin.own_link(link)).transpose()?;
         loop {
-            let first = self.origin.address(version, relative)?;
-            match self.read_pages(first, meter, reader).await {
+            let first = match begin.take() {
+                Some(link) => link,
+                None => self.origin.address(version, relative)?,
+            };
+            match self.read_pages(first, is_eventual, meter, reader).await {
                 Err(GraphError::ExpiredPageToken | GraphError::PagingLoop)
                     if restarts < MAX_RESTARTS =>
                 {
@@ -95,16 +106,20 @@ impl Graph {
     async fn read_pages(
         &self,
         first: Url,
+        is_eventual: bool,
         meter: &Meter,
         reader: &mpsc::Sender<ListEvent>,
     ) -> Result<(), GraphError> {
         let mut links = NextLink::default();
-        let is_eventual = needs_index(&first);
         let mut url = first;
         loop {
             let page = self.page(url, is_eventual, meter).await?;
             let next = links.after(self, &page);
-            if reader.send(ListEvent::Page(page.value)).await.is_err() {
+            let event = ListEvent::Page {
+                objects: page.value,
+                next: page.next_link,
+            };
+            if reader.send(event).await.is_err() {
                 return Err(GraphError::Cancelled);
             }
             match next? {

@@ -81,6 +81,8 @@ impl Register {
             .route("/api/ingest/sessions/{id}/batches/{seq}", put(batch))
             .route("/api/ingest/sessions/{id}/commit", post(commit))
             .route("/api/ingest/sessions/{id}/abort", post(abort))
+            .route("/api/ingest/runs/{id}/claim", post(claim))
+            .route("/api/ingest/runs/{id}/checkpoint", put(checkpoint))
             .route("/api/ingest/refresh-views", post(refresh))
             .route("/api/ingest/sync-log", post(sync_log))
             .with_state(shared.clone());
@@ -271,6 +273,18 @@ async fn systems(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
         .push(request["records"][0].clone());
     let answer = json!({"table": "systems", "inserted": 1, "records": 1, "systemIds": [1]});
     (StatusCode::CREATED, Json(answer)).into_response()
+}
+
+/// Every run is new here: going on with one is tested against the real register.
+async fn claim(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if let Some(refused) = refusal(&shared, &headers) {
+        return refused;
+    }
+    Json(json!({"epoch": 1, "isResumed": false, "beganSecondsAgo": 0})).into_response()
+}
+
+async fn checkpoint(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    refusal(&shared, &headers).unwrap_or_else(|| StatusCode::NO_CONTENT.into_response())
 }
 
 async fn open(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
