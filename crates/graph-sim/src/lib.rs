@@ -52,7 +52,9 @@ pub use model::{
     RoleDefinition, RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
     SignInActivity, Tenant, User, UserType,
 };
-pub use options::{Limit, RetryAfterForm, SimOptions, Throttle};
+pub use options::{
+    DeltaExpiry, DeltaOptions, Limit, Removal, RetryAfterForm, SimOptions, Throttle,
+};
 pub use server::Simulator;
 pub use server::faults::{Fault, FaultAction, FaultBody, FaultId, Faults, RoutePattern};
 pub use server::stats::{LoggedRequest, RouteStats, Stats};

@@ -29,6 +29,8 @@ pub struct SimOptions {
     pub p1_licensed: bool,
     /// Tenant has Entra ID P2 (PIM).
     pub p2_licensed: bool,
+    /// How delta functions answer.
+    pub delta: DeltaOptions,
     /// Answer batches in another order than asked, as Graph may.
     pub shuffle_batches: bool,
     /// How many requests the log keeps (the oldest are forgotten first).
@@ -49,6 +51,7 @@ impl Default for SimOptions {
             latency: Duration::ZERO,
             p1_licensed: true,
             p2_licensed: true,
+            delta: DeltaOptions::default(),
             shuffle_batches: true,
             log_capacity: 10_000,
             port: 0,
@@ -126,5 +129,78 @@ impl Throttle {
 impl Default for Throttle {
     fn default() -> Self {
         Self::on()
+    }
+}
+
+/// What a delta token that can no longer be used is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeltaExpiry {
+    /// 410 with a `Location` to begin again at.
+    Gone,
+    /// 400 with the code `syncStateNotFound`.
+    SyncStateNotFound,
+}
+
+/// Which reason a deleted object is reported with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// `changed`: it could be restored.
+    Restorable,
+    /// `deleted`: it is gone for good.
+    Final,
+    /// The one or the other, by its id.
+    Mixed,
+}
+
+/// How delta functions answer. The default is a well-behaved Graph; the other
+/// fields bring in what a client must bear as well.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeltaOptions {
+    /// Objects per page.
+    pub page_size: usize,
+    /// An object with more links than this is told in several parts.
+    pub links_per_fragment: usize,
+    /// A page with this many links is full.
+    pub links_per_page: usize,
+    /// Share of the changes that are told again, in their round and in the next.
+    pub replay_share: f64,
+    /// Changes come in any order.
+    pub shuffled: bool,
+    /// Empty pages before the one with the deltaLink.
+    pub empty_pages: usize,
+    /// Removals of objects nobody knows, in the initial enumeration.
+    pub unknown_removals: usize,
+    /// Changes appear one round late.
+    pub replication_delay: bool,
+    /// How deleted objects are reported.
+    pub removal: Removal,
+    /// How long a deltaLink can be used.
+    pub lifetime: Duration,
+    /// What happens when it is used later.
+    pub expiry: DeltaExpiry,
+    /// How many states of the tenant are remembered (at least 3); a deltaLink that
+    /// would need an older one has expired. Each costs as much memory as the tenant.
+    pub kept_versions: usize,
+    /// For all that is left to chance.
+    pub seed: u64,
+}
+
+impl Default for DeltaOptions {
+    fn default() -> Self {
+        Self {
+            page_size: 200,
+            links_per_fragment: 500,
+            links_per_page: 2_000,
+            replay_share: 0.0,
+            shuffled: false,
+            empty_pages: 0,
+            unknown_removals: 0,
+            replication_delay: false,
+            removal: Removal::Mixed,
+            lifetime: Duration::from_hours(7 * 24),
+            expiry: DeltaExpiry::Gone,
+            kept_versions: 8,
+            seed: 0,
+        }
     }
 }

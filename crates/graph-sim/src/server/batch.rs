@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Body, GraphError, Outcome, Trace};
+use super::http::is_minimal;
 use super::state::{Caller, Shared, SingleRequest};
 use crate::random::Random;
 use crate::routes::Version;
@@ -151,6 +152,10 @@ fn answer_part(
             .headers
             .get("consistencylevel")
             .is_some_and(|level| level.eq_ignore_ascii_case("eventual")),
+        prefers_minimal: part
+            .headers
+            .get("prefer")
+            .is_some_and(|preference| is_minimal(preference)),
         batch: Some(number),
     };
     shared.answer(caller, &request, trace)

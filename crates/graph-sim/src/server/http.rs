@@ -113,9 +113,17 @@ fn answer(
         body: json.as_ref(),
         is_eventual: header(headers, "consistencylevel")
             .is_some_and(|level| level.eq_ignore_ascii_case("eventual")),
+        prefers_minimal: header(headers, "prefer").is_some_and(is_minimal),
         batch: None,
     };
     shared.answer(&caller, &request, trace)
+}
+
+/// Whether a `Prefer` header asks for changed properties only.
+pub(crate) fn is_minimal(preference: &str) -> bool {
+    preference
+        .split(',')
+        .any(|part| part.trim().eq_ignore_ascii_case("return=minimal"))
 }
 
 /// A batch as a whole can be struck, too.

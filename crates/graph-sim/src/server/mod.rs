@@ -30,7 +30,8 @@ use self::throttle::Meter;
 use self::token::Tokens;
 use crate::error::SimError;
 use crate::model::Tenant;
-use crate::options::{SimOptions, Throttle};
+use crate::options::{DeltaOptions, SimOptions, Throttle};
+use crate::routes::delta::book::DeltaBook;
 use crate::summary::ChangeSummary;
 use crate::truth::Truth;
 
@@ -61,8 +62,9 @@ impl Simulator {
             tokens: Tokens::new(tenant_id, &options),
             meter: Mutex::new(Meter::new(options.throttle)),
             recorder: Recorder::new(options.log_capacity),
+            deltas: DeltaBook::new(options.delta),
             options,
-            tenant: RwLock::new(tenant),
+            tenant: RwLock::new(Arc::new(tenant)),
             faults: Faults::default(),
             serial: AtomicU64::new(0),
         });
@@ -117,7 +119,8 @@ impl Simulator {
             .tenant
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        action(&mut tenant)
+        // What delta tokens remember stays as it was.
+        action(Arc::make_mut(&mut tenant))
     }
 
     /// The switchboard of faults.
@@ -148,6 +151,16 @@ impl Simulator {
     /// Makes every token given out so far an expired one.
     pub fn expire_tokens(&self) {
         self.shared.tokens.expire_all();
+    }
+
+    /// Changes how deltas are told from now on.
+    pub fn set_delta(&self, options: DeltaOptions) {
+        self.shared.deltas.set_options(options);
+    }
+
+    /// Makes every deltaLink given out so far an expired one.
+    pub fn expire_delta_tokens(&self) {
+        self.shared.deltas.expire_all();
     }
 
     /// Replaces the request limits and forgets what was spent.

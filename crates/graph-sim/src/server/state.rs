@@ -18,6 +18,7 @@ use crate::model::Tenant;
 use crate::options::{RetryAfterForm, SimOptions};
 use crate::permissions::Grants;
 use crate::random::Random;
+use crate::routes::delta::book::DeltaBook;
 use crate::routes::{self, Call, Route, Version};
 
 /// Everything a request needs.
@@ -25,7 +26,9 @@ pub(crate) struct Shared {
     pub(crate) base_url: String,
     pub(crate) seed: u64,
     pub(crate) options: SimOptions,
-    pub(crate) tenant: RwLock<Tenant>,
+    /// Shared with the delta tokens that remember it; cloned when it changes.
+    pub(crate) tenant: RwLock<Arc<Tenant>>,
+    pub(crate) deltas: DeltaBook,
     pub(crate) tokens: Tokens,
     pub(crate) meter: Mutex<Meter>,
     pub(crate) faults: Faults,
@@ -47,6 +50,7 @@ pub(crate) struct SingleRequest<'a> {
     pub(crate) query: &'a str,
     pub(crate) body: Option<&'a Value>,
     pub(crate) is_eventual: bool,
+    pub(crate) prefers_minimal: bool,
     pub(crate) batch: Option<u64>,
 }
 
@@ -62,7 +66,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn read_tenant(&self) -> std::sync::RwLockReadGuard<'_, Tenant> {
+    pub(crate) fn read_tenant(&self) -> std::sync::RwLockReadGuard<'_, Arc<Tenant>> {
         // A panic in a test's closure must not hide its own message behind ours.
         self.tenant.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,6 +147,8 @@ impl Shared {
         let tenant = self.read_tenant();
         (route.handler)(&Call {
             tenant: &tenant,
+            snapshot: &tenant,
+            deltas: &self.deltas,
             grants: &caller.grants,
             version: request.version,
             base_url: &self.base_url,
@@ -151,6 +157,7 @@ impl Shared {
             query,
             body: request.body,
             is_eventual: request.is_eventual,
+            prefers_minimal: request.prefers_minimal,
             p1_licensed: self.options.p1_licensed,
             p2_licensed: self.options.p2_licensed,
         })

@@ -136,6 +136,13 @@ impl Client {
         .await
     }
 
+    /// With a `Prefer` header; `url` is whole.
+    pub async fn get_preferring(&self, url: &str, preference: &str) -> Answer {
+        let request = self.http.get(url).bearer_auth(&self.token);
+        let request = request.header("Prefer", preference);
+        answer(request.send().await.expect("the simulator answers")).await
+    }
+
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         let request = self
             .http

@@ -2,6 +2,7 @@
 
 mod batches;
 mod client;
+mod deltas;
 mod faults;
 mod links;
 mod lists;
