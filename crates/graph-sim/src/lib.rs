@@ -53,11 +53,11 @@ pub use model::{
     SignInActivity, Tenant, User, UserType,
 };
 pub use options::{
-    DeltaExpiry, DeltaOptions, Limit, Removal, RetryAfterForm, SimOptions, Throttle,
+    DeltaExpiry, DeltaOptions, Limit, Neighbour, Removal, RetryAfterForm, SimOptions, Throttle,
 };
 pub use server::Simulator;
 pub use server::faults::{Fault, FaultAction, FaultBody, FaultId, Faults, RoutePattern};
-pub use server::stats::{LoggedRequest, RouteStats, Stats};
+pub use server::stats::{LoggedRequest, ReceivedRequest, RouteStats, Stats};
 pub use spec::TenantSpec;
 pub use summary::ChangeSummary;
 pub use truth::{

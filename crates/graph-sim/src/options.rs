@@ -29,6 +29,10 @@ pub struct SimOptions {
     pub p1_licensed: bool,
     /// Tenant has Entra ID P2 (PIM).
     pub p2_licensed: bool,
+    /// Divides every wait the simulator asks for or makes as a fault, the windows of
+    /// the limits and the lifetimes of tokens. Above 1, a `Retry-After` in seconds
+    /// comes with a fraction, or it could not be shorter than a second.
+    pub time_scale: f64,
     /// How delta functions answer.
     pub delta: DeltaOptions,
     /// Answer batches in another order than asked, as Graph may.
@@ -51,6 +55,7 @@ impl Default for SimOptions {
             latency: Duration::ZERO,
             p1_licensed: true,
             p2_licensed: true,
+            time_scale: 1.0,
             delta: DeltaOptions::default(),
             shuffle_batches: true,
             log_capacity: 10_000,
@@ -83,6 +88,15 @@ pub enum RetryAfterForm {
     Absent,
 }
 
+/// Someone else who begins to spend the same resource units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neighbour {
+    /// How many requests are charged before the neighbour comes.
+    pub after_requests: u64,
+    /// Share of the limit that is gone from then on, in percent.
+    pub percent: u32,
+}
+
 /// Request limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Throttle {
@@ -90,6 +104,10 @@ pub struct Throttle {
     pub limit: Limit,
     /// Requests for sign-in activity per window (Graph: 5).
     pub report_requests: Option<u32>,
+    /// HTTP calls per second, whatever they cost; a batch is one call.
+    pub calls_per_second: Option<u32>,
+    /// Another user of the same quota.
+    pub neighbour: Option<Neighbour>,
     /// Length of the sliding window.
     pub window: Duration,
     /// Form of `Retry-After`.
@@ -102,6 +120,8 @@ impl Throttle {
         Self {
             limit: Limit::ByTenantSize,
             report_requests: Some(5),
+            calls_per_second: None,
+            neighbour: None,
             window: Duration::from_secs(10),
             retry_after: RetryAfterForm::Seconds,
         }

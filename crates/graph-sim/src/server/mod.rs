@@ -4,6 +4,7 @@ pub(crate) mod answer;
 mod batch;
 mod connection;
 pub(crate) mod faults;
+mod foreign;
 mod http;
 pub(crate) mod query;
 mod state;
@@ -24,8 +25,9 @@ use uuid::Uuid;
 
 use self::connection::SimListener;
 use self::faults::Faults;
-use self::state::Shared;
-use self::stats::{LoggedRequest, Recorder, Stats};
+use self::foreign::ForeignHost;
+use self::state::{Licences, Shared};
+use self::stats::{LoggedRequest, ReceivedRequest, Recorder, Stats};
 use self::throttle::Meter;
 use self::token::Tokens;
 use crate::error::SimError;
@@ -42,6 +44,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Simulator {
     shared: Arc<Shared>,
     tenant_id: Uuid,
+    foreign: ForeignHost,
     stopping: CancellationToken,
     server: Option<JoinHandle<()>>,
 }
@@ -55,20 +58,28 @@ impl Simulator {
             .await
             .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let stopping = CancellationToken::new();
+        let foreign = ForeignHost::start(options.log_capacity, stopping.clone())
+            .await
+            .map_err(failed)?;
         let tenant_id = tenant.tenant_id;
         let shared = Arc::new(Shared {
             base_url: format!("http://{address}"),
+            foreign_url: foreign.url(),
+            licences: Mutex::new(Licences {
+                p1: options.p1_licensed,
+                p2: options.p2_licensed,
+            }),
             seed: tenant.seed,
             tokens: Tokens::new(tenant_id, &options),
-            meter: Mutex::new(Meter::new(options.throttle)),
+            meter: Mutex::new(Meter::new(options.throttle, options.time_scale)),
             recorder: Recorder::new(options.log_capacity),
-            deltas: DeltaBook::new(options.delta),
+            deltas: DeltaBook::new(options.delta, options.time_scale),
             options,
             tenant: RwLock::new(Arc::new(tenant)),
             faults: Faults::default(),
             serial: AtomicU64::new(0),
         });
-        let stopping = CancellationToken::new();
         let server = tokio::spawn(http::serve(
             SimListener(listener),
             shared.clone(),
@@ -77,6 +88,7 @@ impl Simulator {
         Ok(Self {
             shared,
             tenant_id,
+            foreign,
             stopping,
             server: Some(server),
         })
@@ -130,7 +142,10 @@ impl Simulator {
 
     /// Counters.
     pub fn stats(&self) -> Stats {
-        self.shared.recorder.stats()
+        Stats {
+            faults: self.shared.faults.struck(),
+            ..self.shared.recorder.stats()
+        }
     }
 
     /// The last requests, oldest first.
@@ -138,9 +153,27 @@ impl Simulator {
         self.shared.recorder.log()
     }
 
+    /// The last HTTP calls to Graph and the token endpoint, oldest first, refused ones
+    /// included.
+    pub fn received(&self) -> Vec<ReceivedRequest> {
+        self.shared.recorder.received_log()
+    }
+
+    /// Origin of a host that is not ours but that faults lead to.
+    pub fn foreign_url(&self) -> String {
+        self.foreign.url()
+    }
+
+    /// What that host was asked; nobody should ever ask it.
+    pub fn foreign_requests(&self) -> Vec<ReceivedRequest> {
+        self.foreign.received()
+    }
+
     /// Sets counters and log to nothing.
     pub fn reset_stats(&self) {
         self.shared.recorder.reset();
+        self.shared.faults.forget_struck();
+        self.foreign.forget();
     }
 
     /// Changes the permissions in tokens given out from now on.
@@ -163,6 +196,20 @@ impl Simulator {
         self.shared.deltas.expire_all();
     }
 
+    /// Changes what the tenant has licences for.
+    pub fn set_licences(&self, p1: bool, p2: bool) {
+        *self
+            .shared
+            .licences
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Licences { p1, p2 };
+    }
+
+    /// How long the tokens given out from now on are accepted.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.shared.tokens.set_lifetime(lifetime);
+    }
+
     /// Replaces the request limits and forgets what was spent.
     pub fn set_throttle(&self, throttle: Throttle) {
         self.shared
@@ -180,6 +227,7 @@ impl Simulator {
         {
             server.abort();
         }
+        self.foreign.stop().await;
     }
 }
 

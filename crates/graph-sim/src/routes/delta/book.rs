@@ -45,6 +45,7 @@ pub(crate) struct Chain {
 
 #[derive(Debug)]
 struct State {
+    time_scale: f64,
     options: DeltaOptions,
     serial: u64,
     tokens: BTreeMap<u64, Arc<DeltaToken>>,
@@ -56,8 +57,9 @@ struct State {
 pub(crate) struct DeltaBook(Mutex<State>);
 
 impl DeltaBook {
-    pub(crate) fn new(options: DeltaOptions) -> Self {
+    pub(crate) fn new(options: DeltaOptions, time_scale: f64) -> Self {
         Self(Mutex::new(State {
+            time_scale,
             options,
             serial: 0,
             tokens: BTreeMap::new(),
@@ -94,7 +96,7 @@ impl DeltaBook {
     ) -> String {
         let serial = self.next_serial();
         let mut state = self.lock();
-        let expires = Instant::now() + state.options.lifetime;
+        let expires = Instant::now() + state.options.lifetime.div_f64(state.time_scale);
         // The round before is only needed to tell it again.
         let before = before.filter(|_| state.options.replay_share > 0.0);
         let token = DeltaToken {

@@ -175,6 +175,7 @@ fn delta<T: DeltaFamily>(call: &Call<'_>) -> Result<Body, GraphError> {
 }
 
 /// Why a delta token cannot be used.
+#[derive(Clone, Copy)]
 pub(crate) enum LostToken {
     Expired(DeltaExpiry),
     Invalid,
