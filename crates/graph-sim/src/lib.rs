@@ -35,9 +35,11 @@
 mod change;
 mod error;
 mod generate;
+mod hostile;
 mod model;
 mod options;
 pub mod permissions;
+mod profile;
 mod random;
 mod routes;
 mod server;
@@ -55,6 +57,7 @@ pub use model::{
 pub use options::{
     DeltaExpiry, DeltaOptions, Limit, Neighbour, Removal, RetryAfterForm, SimOptions, Throttle,
 };
+pub use profile::{Profile, UnknownProfile};
 pub use server::Simulator;
 pub use server::faults::{Fault, FaultAction, FaultBody, FaultId, Faults, RoutePattern};
 pub use server::stats::{LoggedRequest, ReceivedRequest, RouteStats, Stats};

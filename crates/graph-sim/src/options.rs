@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::permissions;
+use crate::profile::Profile;
 
 /// How the simulator answers. The default grants every permission, holds all
 /// licences, and throttles as Graph does.
@@ -29,9 +30,12 @@ pub struct SimOptions {
     pub p1_licensed: bool,
     /// Tenant has Entra ID P2 (PIM).
     pub p2_licensed: bool,
+    /// Faults and conditions to begin with.
+    pub profile: Profile,
     /// Divides every wait the simulator asks for or makes as a fault, the windows of
     /// the limits and the lifetimes of tokens. Above 1, a `Retry-After` in seconds
-    /// comes with a fraction, or it could not be shorter than a second.
+    /// comes with a fraction, or it could not be shorter than a second. What is no
+    /// number above 0 counts as 1.
     pub time_scale: f64,
     /// How delta functions answer.
     pub delta: DeltaOptions,
@@ -55,6 +59,7 @@ impl Default for SimOptions {
             latency: Duration::ZERO,
             p1_licensed: true,
             p2_licensed: true,
+            profile: Profile::Calm,
             time_scale: 1.0,
             delta: DeltaOptions::default(),
             shuffle_batches: true,

@@ -144,6 +144,7 @@ fn whole_batch(
     let asked = Asked {
         path: "/$batch",
         query: &query,
+        is_part: false,
     };
     let run = || batch::answer(shared, caller, version, body, trace);
     match shared.strike(asked) {
@@ -187,6 +188,7 @@ fn token(
     let asked = Asked {
         path,
         query: &query,
+        is_part: false,
     };
     match shared.strike(asked) {
         Some(FaultAction::Answer {

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 mod batch;
+mod conditions;
 mod connection;
 pub(crate) mod faults;
 mod foreign;
@@ -33,6 +34,7 @@ use self::token::Tokens;
 use crate::error::SimError;
 use crate::model::Tenant;
 use crate::options::{DeltaOptions, SimOptions, Throttle};
+use crate::profile::Profile;
 use crate::routes::delta::book::DeltaBook;
 use crate::summary::ChangeSummary;
 use crate::truth::Truth;
@@ -51,7 +53,8 @@ pub struct Simulator {
 
 impl Simulator {
     /// Starts serving a tenant on 127.0.0.1.
-    pub async fn start(tenant: Tenant, options: SimOptions) -> Result<Self, SimError> {
+    pub async fn start(tenant: Tenant, mut options: SimOptions) -> Result<Self, SimError> {
+        options.time_scale = sane_scale(options.time_scale);
         let port = options.port;
         let failed = |source| SimError::Listen { port, source };
         let listener = TcpListener::bind(("127.0.0.1", port))
@@ -85,13 +88,18 @@ impl Simulator {
             shared.clone(),
             stopping.clone(),
         ));
-        Ok(Self {
+        let profile = shared.options.profile;
+        let simulator = Self {
             shared,
             tenant_id,
             foreign,
             stopping,
             server: Some(server),
-        })
+        };
+        if profile != Profile::Calm {
+            simulator.set_profile(profile);
+        }
+        Ok(simulator)
     }
 
     /// Origin of both the token endpoint and Graph, e.g. `http://127.0.0.1:4711`.
@@ -228,6 +236,15 @@ impl Simulator {
             server.abort();
         }
         self.foreign.stop().await;
+    }
+}
+
+/// A factor that every time of the simulator can be divided by.
+fn sane_scale(scale: f64) -> f64 {
+    if scale.is_finite() && scale > 0.0 {
+        scale.clamp(0.01, 1_000_000.0)
+    } else {
+        1.0
     }
 }
 

@@ -106,6 +106,7 @@ impl Shared {
             let asked = Asked {
                 path: request.path,
                 query: &query,
+                is_part: request.batch.is_some(),
             };
             let fault = self.strike(asked);
             self.with_fault(fault, request, asked, trace, || {

@@ -57,6 +57,10 @@ impl Tokens {
         self.lock().lifetime = lifetime.div_f64(self.options.time_scale);
     }
 
+    pub(crate) fn roles(&self) -> Vec<String> {
+        self.lock().roles.clone()
+    }
+
     /// Makes every token given out so far an expired one.
     pub(crate) fn expire_all(&self) {
         let now = Instant::now();

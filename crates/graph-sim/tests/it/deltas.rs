@@ -30,7 +30,7 @@ impl Mirror {
             self.pages += 1;
             let page = answer.json();
             match page["@odata.nextLink"].as_str() {
-                Some(link) => next = link.to_owned(),
+                Some(link) => link.clone_into(&mut next),
                 None => return page["@odata.deltaLink"].as_str().expect("the end").into(),
             }
         }

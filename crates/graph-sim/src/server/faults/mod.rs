@@ -5,6 +5,8 @@ pub(crate) mod bend;
 mod board;
 mod chance;
 
+use uuid::Uuid;
+
 use self::chance::Chance;
 use super::query::Query;
 
@@ -26,6 +28,8 @@ pub enum RoutePattern {
     Suffix(String),
     /// The path contains this; meant for object ids.
     Contains(String),
+    /// The path names an object by its id.
+    Object,
 }
 
 impl RoutePattern {
@@ -37,6 +41,7 @@ impl RoutePattern {
             Self::Prefix(text) => path.starts_with(&text.to_lowercase()),
             Self::Suffix(text) => path.ends_with(&text.to_lowercase()),
             Self::Contains(text) => path.contains(&text.to_lowercase()),
+            Self::Object => path.split('/').any(|part| Uuid::parse_str(part).is_ok()),
         }
     }
 }
@@ -54,6 +59,7 @@ pub struct Fault {
     selecting: Option<String>,
     expanding: bool,
     top_above: Option<usize>,
+    inside_batch: Option<bool>,
 }
 
 impl Fault {
@@ -70,6 +76,7 @@ impl Fault {
             selecting: None,
             expanding: false,
             top_above: None,
+            inside_batch: None,
         }
     }
 
@@ -168,6 +175,20 @@ impl Fault {
         self
     }
 
+    /// Hits parts of batches only.
+    #[must_use]
+    pub fn inside_batches(mut self) -> Self {
+        self.inside_batch = Some(true);
+        self
+    }
+
+    /// Spares parts of batches; a batch as a whole can be hit.
+    #[must_use]
+    pub fn outside_batches(mut self) -> Self {
+        self.inside_batch = Some(false);
+        self
+    }
+
     /// What statistics call it; else they name what it does.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
@@ -185,6 +206,9 @@ impl Fault {
     fn matches(&self, asked: &Asked<'_>) -> bool {
         self.pattern.matches(asked.path)
             && (!self.later_pages_only || asked.is_later_page())
+            && self
+                .inside_batch
+                .is_none_or(|inside| inside == asked.is_part)
             && (!self.expanding || asked.query.get("$expand").is_some())
             && self
                 .selecting
@@ -205,6 +229,8 @@ impl Fault {
 pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: &'a Query,
+    /// It came in a batch.
+    pub(crate) is_part: bool,
 }
 
 impl Asked<'_> {
@@ -220,7 +246,15 @@ mod tests {
     fn struck(faults: &Faults, path: &str, query: &str) -> Option<FaultAction> {
         let query = Query::parse(query);
         let query = &query;
-        faults.strike(Asked { path, query }, 1.0)
+        let is_part = false;
+        faults.strike(
+            Asked {
+                path,
+                query,
+                is_part,
+            },
+            1.0,
+        )
     }
 
     #[test]
