@@ -35,9 +35,11 @@
 mod change;
 mod error;
 mod generate;
+mod hostile;
 mod model;
 mod options;
 pub mod permissions;
+mod profile;
 mod random;
 mod routes;
 mod server;
@@ -52,10 +54,13 @@ pub use model::{
     RoleDefinition, RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
     SignInActivity, Tenant, User, UserType,
 };
-pub use options::{Limit, RetryAfterForm, SimOptions, Throttle};
+pub use options::{
+    DeltaExpiry, DeltaOptions, Limit, Neighbour, Removal, RetryAfterForm, SimOptions, Throttle,
+};
+pub use profile::{Profile, UnknownProfile};
 pub use server::Simulator;
 pub use server::faults::{Fault, FaultAction, FaultBody, FaultId, Faults, RoutePattern};
-pub use server::stats::{LoggedRequest, RouteStats, Stats};
+pub use server::stats::{LoggedRequest, ReceivedRequest, RouteStats, Stats};
 pub use spec::TenantSpec;
 pub use summary::ChangeSummary;
 pub use truth::{

@@ -9,15 +9,17 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Answer, Body, GraphError, Outcome, Trace};
+use super::answer::{Answer, Body, GraphError, Outcome, Pace, Trace};
 use super::batch;
 use super::connection::{Cutter, SimListener};
-use super::faults::{FaultAction, FaultBody};
+use super::faults::{Asked, FaultAction};
+use super::query::Query;
 use super::state::{Caller, Shared, SingleRequest};
+use super::stats::ReceivedRequest;
 use crate::routes::Version;
 
 /// The largest body a request may have; a full lookup needs 40 kB.
@@ -42,6 +44,7 @@ async fn handle(
         tokio::time::sleep(shared.options.latency).await;
     }
     let (head, body) = request.into_parts();
+    shared.recorder.received(ReceivedRequest::of(&head));
     let trace = shared.trace(header(&head.headers, "client-request-id"));
     let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
         let error = GraphError::new(413, "RequestEntityTooLarge", "The request is too large.");
@@ -82,6 +85,9 @@ fn answer(
         );
     }
     shared.recorder.http_call();
+    if let Some(verdict) = shared.over_request_cap() {
+        return Outcome::Reply(shared.rejection(&verdict, trace));
+    }
     let mut segments = path.splitn(3, '/').skip(1);
     let version = segments.next().unwrap_or("");
     let Some(version) = Version::parse(version) else {
@@ -113,9 +119,17 @@ fn answer(
         body: json.as_ref(),
         is_eventual: header(headers, "consistencylevel")
             .is_some_and(|level| level.eq_ignore_ascii_case("eventual")),
+        prefers_minimal: header(headers, "prefer").is_some_and(is_minimal),
         batch: None,
     };
     shared.answer(&caller, &request, trace)
+}
+
+/// Whether a `Prefer` header asks for changed properties only.
+pub(crate) fn is_minimal(preference: &str) -> bool {
+    preference
+        .split(',')
+        .any(|part| part.trim().eq_ignore_ascii_case("return=minimal"))
 }
 
 /// A batch as a whole can be struck, too.
@@ -126,22 +140,38 @@ fn whole_batch(
     body: Option<&Value>,
     trace: &Trace,
 ) -> Outcome {
-    match shared.faults.strike("/$batch", false) {
+    let query = Query::default();
+    let asked = Asked {
+        path: "/$batch",
+        query: &query,
+        is_part: false,
+    };
+    let run = || batch::answer(shared, caller, version, body, trace);
+    match shared.strike(asked) {
         Some(FaultAction::Answer {
             status,
             body,
             retry_after,
-        }) => Outcome::Reply(fault(status, body, retry_after, trace)),
+        }) => Outcome::Reply(shared.fault_answer(status, body, retry_after, trace)),
         Some(FaultAction::ResetConnection | FaultAction::OmitFromBatch) => Outcome::Reset,
-        Some(FaultAction::TruncateBody) => {
-            match batch::answer(shared, caller, version, body, trace) {
-                Outcome::Reply(answer) => Outcome::Truncate(answer),
-                other => other,
+        Some(FaultAction::TruncateBody) => match run() {
+            Outcome::Reply(answer) => Outcome::Truncate(answer),
+            other => other,
+        },
+        Some(FaultAction::SlowBody { parts, pause }) => match run() {
+            Outcome::Reply(answer) => {
+                let pause = shared.scaled(pause);
+                Outcome::Slow(answer, Pace { parts, pause })
             }
+            other => other,
+        },
+        Some(FaultAction::ExpireTokens) => {
+            shared.tokens.expire_all();
+            let message = "Lifetime validation failed, the token is expired.";
+            Outcome::Reply(GraphError::unauthenticated(message).into_answer(trace))
         }
-        None | Some(FaultAction::EmptyList | FaultAction::RepeatPage) => {
-            batch::answer(shared, caller, version, body, trace)
-        }
+        // The others are about lists.
+        _ => run(),
     }
 }
 
@@ -154,16 +184,22 @@ fn token(
     trace: &Trace,
 ) -> Outcome {
     shared.recorder.token_request();
-    match shared.faults.strike(path, false) {
+    let query = Query::default();
+    let asked = Asked {
+        path,
+        query: &query,
+        is_part: false,
+    };
+    match shared.strike(asked) {
         Some(FaultAction::Answer {
             status,
             body,
             retry_after,
-        }) => return Outcome::Reply(fault(status, body, retry_after, trace)),
+        }) => return Outcome::Reply(shared.fault_answer(status, body, retry_after, trace)),
         Some(
             FaultAction::ResetConnection | FaultAction::OmitFromBatch | FaultAction::TruncateBody,
         ) => return Outcome::Reset,
-        None | Some(FaultAction::EmptyList | FaultAction::RepeatPage) => {}
+        _ => {}
     }
     if method != "POST" {
         return Outcome::Reply(Answer {
@@ -177,10 +213,6 @@ fn token(
         status,
         ..Answer::ok(Body::Json(body))
     })
-}
-
-fn fault(status: u16, body: FaultBody, retry_after: Option<String>, trace: &Trace) -> Answer {
-    super::state::fault_answer(status, body, retry_after, trace)
 }
 
 fn parse_body(body: &Bytes) -> Result<Option<Value>, GraphError> {
@@ -215,9 +247,13 @@ fn decode(path: &str) -> String {
 
 fn to_http(outcome: Outcome, cutter: &Cutter, trace: &Trace) -> Response {
     match outcome {
-        Outcome::Reply(answer) => {
+        Outcome::Reply(answer) | Outcome::Twice(answer) => {
             let ((status, headers), body) = render(answer, trace);
             (status, headers, HttpBody::from(body)).into_response()
+        }
+        Outcome::Slow(answer, pace) => {
+            let ((status, headers), body) = render(answer, trace);
+            (status, headers, HttpBody::from_stream(slowly(&body, pace))).into_response()
         }
         Outcome::Truncate(answer) => {
             let ((status, headers), body) = render(answer, trace);
@@ -237,7 +273,35 @@ fn to_http(outcome: Outcome, cutter: &Cutter, trace: &Trace) -> Response {
     }
 }
 
+/// The body in parts, with a pause before each but the first.
+fn slowly(
+    body: &Bytes,
+    pace: Pace,
+) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
+    let size = body.len().div_ceil(pace.parts.max(1)).max(1);
+    let parts: Vec<Bytes> = (0..body.len())
+        .step_by(size)
+        .map(|start| body.slice(start..body.len().min(start + size)))
+        .collect();
+    stream::iter(parts.into_iter().enumerate()).then(move |(place, part)| async move {
+        if place > 0 {
+            tokio::time::sleep(pace.pause).await;
+        }
+        Ok(part)
+    })
+}
+
 type Head = (StatusCode, HeaderMap);
+
+/// A text that Rust cannot hold is written in the model as the replacement
+/// character, and on the wire as half a pair.
+fn with_lone_surrogates(json: String) -> String {
+    if json.contains('\u{fffd}') {
+        json.replace('\u{fffd}', "\\ud83d")
+    } else {
+        json
+    }
+}
 
 fn render(answer: Answer, trace: &Trace) -> (Head, Bytes) {
     let (content_type, body) = match answer.body {
@@ -245,7 +309,7 @@ fn render(answer: Answer, trace: &Trace) -> (Head, Bytes) {
             Some(
                 "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
             ),
-            Bytes::from(value.to_string()),
+            Bytes::from(with_lone_surrogates(value.to_string())),
         ),
         Body::Html(text) => (Some("text/html"), Bytes::from(text)),
         Body::Text(text) => (Some("text/plain"), Bytes::from(text)),

@@ -36,7 +36,7 @@ impl Tokens {
     pub(crate) fn new(tenant_id: Uuid, options: &SimOptions) -> Self {
         let state = State {
             roles: options.roles.clone(),
-            lifetime: options.token_lifetime,
+            lifetime: options.token_lifetime.div_f64(options.time_scale),
             issued: HashMap::new(),
             serial: 0,
         };
@@ -50,6 +50,15 @@ impl Tokens {
     /// Permissions of the tokens given out from now on.
     pub(crate) fn set_roles(&self, roles: Vec<String>) {
         self.lock().roles = roles;
+    }
+
+    /// How long the tokens given out from now on are accepted.
+    pub(crate) fn set_lifetime(&self, lifetime: Duration) {
+        self.lock().lifetime = lifetime.div_f64(self.options.time_scale);
+    }
+
+    pub(crate) fn roles(&self) -> Vec<String> {
+        self.lock().roles.clone()
     }
 
     /// Makes every token given out so far an expired one.

@@ -1,11 +1,14 @@
 //! The simulator's promises, through real HTTP.
 
 mod batches;
+mod bent;
 mod client;
+mod deltas;
 mod faults;
 mod links;
 mod lists;
 mod permissions;
+mod profiles;
 mod tenants;
 mod throttling;
 mod tokens;
