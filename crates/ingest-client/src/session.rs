@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use contract::{
-    Completeness, IngestAnswer,
+    Completeness, IngestAnswer, NewDeltaToken,
     session::{Batch, Commit, SessionState, SessionStatus},
 };
 use reqwest::Method;
@@ -105,9 +105,20 @@ impl SyncSession {
         batches: u64,
         completeness: Completeness,
     ) -> Result<IngestAnswer, ClientError> {
+        self.commit_with(batches, completeness, Vec::new()).await
+    }
+
+    /// [`commit`](Self::commit) that also says where the next delta readings begin: saved with the commit, or not at all.
+    pub async fn commit_with(
+        &self,
+        batches: u64,
+        completeness: Completeness,
+        delta_tokens: Vec<NewDeltaToken>,
+    ) -> Result<IngestAnswer, ClientError> {
         let body = small_body(&Commit {
             batches,
             completeness,
+            delta_tokens,
         })?;
         let path = format!("ingest/sessions/{}/commit", self.sync_id);
         let call = Call::new("commit session", Method::POST, path)

@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, time::Duration};
 
-use contract::{Completeness, IngestAnswer};
+use contract::{Completeness, IngestAnswer, NewDeltaToken};
 use serde::Serialize;
 use tokio::{task::JoinSet, time::timeout};
 
@@ -134,9 +134,24 @@ impl<R: Serialize> BatchWriter<R> {
 
     /// Sends the rest and commits. The answer counts the whole session: its batches and the commit. A failure gives the
     /// session up.
-    pub async fn finish(mut self, completeness: Completeness) -> Result<IngestAnswer, ClientError> {
+    pub async fn finish(self, completeness: Completeness) -> Result<IngestAnswer, ClientError> {
+        self.finish_with(completeness, Vec::new()).await
+    }
+
+    /// [`finish`](Self::finish) that also says where the next delta readings begin: saved with the commit, or not at all.
+    pub async fn finish_with(
+        mut self,
+        completeness: Completeness,
+        delta_tokens: Vec<NewDeltaToken>,
+    ) -> Result<IngestAnswer, ClientError> {
         let finished = match self.flush().await {
-            Ok(()) => self.session.commit(self.next_seq, completeness).await,
+            Ok(()) => {
+                let batches = self.next_seq;
+                (self
+                    .session
+                    .commit_with(batches, completeness, delta_tokens))
+                .await
+            }
             Err(error) => Err(error),
         };
         if finished.is_err() {

@@ -83,8 +83,12 @@ impl Chunk<'_> {
         require_same_load(&session, self.entity, &received.envelope)?;
         let mut answer = self.put(&session, &received).await?;
         if self.step == SyncStep::End {
-            let completeness = received.envelope.completeness();
-            answer = session::commit(self.state, self.caller, sync_id, None, completeness).await?;
+            let end = session::End {
+                batches: None,
+                completeness: received.envelope.completeness(),
+                delta_tokens: Vec::new(),
+            };
+            answer = session::commit(self.state, self.caller, sync_id, &end).await?;
         }
         Ok((StatusCode::OK, answer))
     }

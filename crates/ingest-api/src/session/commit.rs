@@ -1,6 +1,6 @@
 //! The end of a load: what was not met is removed, or held.
 
-use contract::{Completeness, IngestAnswer, SyncMode, session::SessionState};
+use contract::{Completeness, IngestAnswer, NewDeltaToken, SyncMode, session::SessionState};
 use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -10,17 +10,28 @@ use crate::{
     app::AppState,
     auth::Caller,
     deletion::{self, Removal},
+    delta_token,
     durable::retrying,
     error::ApiError,
 };
 
-/// Commits a session of `batches` batches. A commit that is repeated after a lost answer gets the same answer.
+/// What a commit says.
+#[derive(Debug)]
+pub struct End {
+    /// How many batches were sent, where they are numbered.
+    pub batches: Option<u64>,
+    /// What was read to its end.
+    pub completeness: Completeness,
+    /// Where the next delta readings begin.
+    pub delta_tokens: Vec<NewDeltaToken>,
+}
+
+/// Commits a session. A commit that is repeated after a lost answer gets the same answer.
 pub async fn commit(
     state: &AppState,
     caller: &Caller,
     sync_id: Uuid,
-    batches: Option<u64>,
-    completeness: Completeness,
+    end: &End,
 ) -> Result<IngestAnswer, ApiError> {
     retrying(|| async {
         let started = std::time::Instant::now();
@@ -31,7 +42,7 @@ pub async fn commit(
             return Ok(session.totals);
         }
         session.require_open()?;
-        if let Some(batches) = batches {
+        if let Some(batches) = end.batches {
             require_all(&mut transaction, sync_id, batches).await?;
         }
         let mut answer = batch_totals(&mut transaction, &session).await?;
@@ -40,12 +51,20 @@ pub async fn commit(
             &mut transaction,
             caller,
             &session,
-            &completeness,
+            &end.completeness,
             &mut answer,
         )
         .await?;
+        let system_id = session.wanted.system_id;
+        delta_token::save(
+            &mut transaction,
+            system_id,
+            Some(sync_id),
+            &end.delta_tokens,
+        )
+        .await?;
         answer.duration_ms += started.elapsed().as_millis() as u64;
-        close(&mut transaction, &session, &completeness, &answer).await?;
+        close(&mut transaction, &session, &end.completeness, &answer).await?;
         transaction.commit().await?;
         state
             .statistics

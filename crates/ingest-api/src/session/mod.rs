@@ -10,6 +10,7 @@ mod commit;
 mod docs;
 mod expiry;
 pub mod gate;
+mod incomplete;
 mod open;
 mod outcome;
 mod quarantine;
@@ -19,13 +20,11 @@ mod store;
 pub use batch::{
     Arrived, Place, apply_batch, decoder, has_batch, note_attributes, put_batch, touch,
 };
-pub use commit::{close, commit, conclude};
+pub use commit::{End, close, commit, conclude};
 pub use expiry::expire_abandoned;
+pub use incomplete::{mark_all_incomplete, mark_incomplete};
 pub use open::{check, open, scope_is_busy};
 pub use outcome::keep_outcome;
 pub use quarantine::store as quarantine;
 pub use routes::routes;
-pub use store::{
-    Form, Session, insert as insert_session, load as load_session, mark_all_incomplete,
-    mark_incomplete, scope_key,
-};
+pub use store::{Form, Session, insert as insert_session, load as load_session, scope_key};

@@ -2,18 +2,25 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use contract::{
-    Completeness, IngestAnswer, Permission,
+    Completeness, IngestAnswer, NewDeltaToken, Permission,
     session::{OpenSession, SessionOpened, SessionPage, SessionState, SessionStatus},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Form, batch, commit::commit, docs, open, outcome::outcome, quarantine, store};
+use super::{
+    Form, batch,
+    commit::{End, commit},
+    docs, open,
+    outcome::outcome,
+    quarantine, store,
+};
 use crate::{
     app::AppState,
     auth::Caller,
     body::{Received, RecordBody, SmallBody},
+    delta_token,
     durable::durable,
     error::ApiError,
     openapi::Routes,
@@ -97,6 +104,10 @@ pub struct CommitBody {
     /// Parents (a group, for its members) whose children could not be read to the end: their rows stay.
     #[serde(default)]
     incomplete_parents: Vec<Uuid>,
+    /// Where the next delta readings begin: saved with the commit, or not at all.
+    #[serde(default)]
+    #[schemars(length(max = 50))]
+    delta_tokens: Vec<NewDeltaToken>,
 }
 
 async fn commit_session(
@@ -112,11 +123,13 @@ async fn commit_session(
         complete: end.complete.unwrap_or(!end.incomplete_parents.is_empty()),
         incomplete_parents: end.incomplete_parents,
     };
-    let answer =
-        durable(
-            async move { commit(&state, &caller, sync_id, Some(end.batches), completeness).await },
-        )
-        .await?;
+    delta_token::check(&end.delta_tokens)?;
+    let end = End {
+        batches: Some(end.batches),
+        completeness,
+        delta_tokens: end.delta_tokens,
+    };
+    let answer = durable(async move { commit(&state, &caller, sync_id, &end).await }).await?;
     Ok(Json(answer))
 }
 

@@ -14,6 +14,7 @@ mod attributes_work;
 mod bad_input;
 mod bodies;
 mod chunked_form;
+mod delta_tokens;
 mod disconnects;
 mod edge;
 mod expiry;
