@@ -55,7 +55,14 @@ pub struct Completeness {
     /// Parents (a group, for its members) whose children could not be read to the end: their rows stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incomplete_parents: Vec<Uuid>,
+    /// With `complete`: only these parents were read, each to its end, and nothing is said about any other. At most
+    /// [`MAX_COMPLETE_PARENTS`], and not together with `incompleteParents`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub complete_parents: Vec<Uuid>,
 }
+
+/// Most parents that a commit names as the only ones that were read.
+pub const MAX_COMPLETE_PARENTS: usize = 20_000;
 
 /// A single call with its records.
 #[skip_serializing_none]
@@ -93,6 +100,9 @@ pub struct IngestRequest<R> {
     /// Parents that were not read to the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incomplete_parents: Vec<Uuid>,
+    /// The only parents that were read, each to its end; see [`Completeness::complete_parents`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub complete_parents: Vec<Uuid>,
     /// A fingerprint of what the source was asked for; see [`crate::session::OpenSession::source_filter`].
     #[schemars(length(max = 200))]
     pub source_filter: Option<String>,

@@ -53,7 +53,9 @@ pub use delta_token::{
     TokenText,
 };
 pub use entity::{Entity, UnknownEntity};
-pub use envelope::{Completeness, IdGeneration, IngestRequest, Scope, SyncMode, SyncStep};
+pub use envelope::{
+    Completeness, IdGeneration, IngestRequest, MAX_COMPLETE_PARENTS, Scope, SyncMode, SyncStep,
+};
 pub use held::{ChangeSet, ChangeSetPage, ChangeSetState, Decision, HeldRow, HeldRowPage};
 pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, WhoAmI};
 pub use problem::Problem;

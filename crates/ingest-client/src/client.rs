@@ -91,6 +91,7 @@ impl IngestClient {
             atomic: false,
             complete: None,
             incomplete_parents: Vec::new(),
+            complete_parents: Vec::new(),
             source_filter: None,
             read_began_ms_ago: None,
         };

@@ -28,7 +28,7 @@
 //! }, OpenOptions::default()).await?;
 //! let mut writer = BatchWriter::new(session, BatchLimits::default());
 //! writer.push(&Principal { external_id: Some("4711".into()), display_name: "Ada".into(), ..Principal::default() }).await?;
-//! let answer = writer.finish(Completeness { complete: true, incomplete_parents: vec![] }).await?;
+//! let answer = writer.finish(Completeness { complete: true, ..Completeness::default() }).await?;
 //! println!("{} new, {} removed", answer.inserted, answer.deleted);
 //! # Ok(()) }
 //! ```

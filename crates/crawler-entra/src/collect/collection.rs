@@ -276,7 +276,7 @@ pub(super) async fn close<R: Serialize>(
     };
     let completeness = contract::Completeness {
         complete,
-        incomplete_parents: Vec::new(),
+        ..contract::Completeness::default()
     };
     commit(run, sink, completeness).await
 }

@@ -229,7 +229,7 @@ impl Writer {
         let session = self.session().await?;
         let completeness = Completeness {
             complete: true,
-            incomplete_parents: Vec::new(),
+            ..Completeness::default()
         };
         let scope = describe(&self.open);
         let began = Instant::now();

@@ -59,15 +59,21 @@ pub async fn conclude(
     let load = session.load()?;
     merge::open_stage(connection, statements(load.spec)).await?;
     let would_delete = missing::stage(connection, session, completeness).await?;
+    // What a load of a few parents finds says nothing about the other rows of a change set that waits.
+    let is_about_all = completeness.complete_parents.is_empty();
     if would_delete == 0 {
-        expire_older(connection, session).await?;
+        if is_about_all {
+            expire_older(connection, session).await?;
+        }
         return Ok(Removal::Applied(0));
     }
     // Finding what is missing takes its time, and loads of other scopes need not wait for it. Removing is done one after
     // the other: each sees what the ones before it removed, held and settled.
     gate::remove_alone(connection, session.wanted.system_id, session.wanted.entity).await?;
     let mut would_delete = would_delete - missing::leave_out_met(connection, session).await?;
-    expire_older(connection, session).await?;
+    if is_about_all {
+        expire_older(connection, session).await?;
+    }
     let change = missing::question_change(connection, session).await?;
     let limits = Limits::to_judge(would_delete);
     let mut extent = missing::extent(connection, session, limits).await?;

@@ -2,9 +2,11 @@
 
 use contract::Completeness;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use uuid::Uuid;
 
 use super::{Extent, Limits, QuestionChange};
 use crate::{
+    entity::EntitySpec,
     error::ApiError,
     merge::{scope_filter, statements},
     session::{Session, scope_key},
@@ -31,36 +33,43 @@ pub async fn stage(
 ) -> Result<u64, ApiError> {
     let spec = session.spec()?;
     let names = statements(spec);
-    let incomplete = &completeness.incomplete_parents;
-    let parent = match spec.parent {
-        Some(position) if !incomplete.is_empty() => format!(
-            " and not exists (select from unnest(${}::uuid[]) as incomplete (id) where incomplete.id = t.{})",
-            FIRST_SCOPE_VALUE + session.wanted.scope.len(),
-            spec.key[position].sql
-        ),
+    let Parents {
+        from,
+        condition,
+        ids,
+    } = match parents(
+        spec,
+        completeness,
+        FIRST_SCOPE_VALUE + session.wanted.scope.len(),
+    ) {
+        Some(parents) => parents,
         // Without parents nothing can be said about any row.
-        None if !incomplete.is_empty() => return Ok(0),
-        _ => String::new(),
+        None => return Ok(0),
     };
     // What is cheap to ask comes first: the planner takes a look into many ranges for as cheap as a comparison.
     let sql = format!(
         "insert into {stage} ({list}, row_id, version) select {list}, t.row_id, t.valid_from from \
-         (select {list}, t.row_id, t.valid_from from {table} t \
-         where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{scope}{parent} offset 0) t \
+         (select {list}, t.row_id, t.valid_from from {from} \
+         where t.system_id = $1 and t.deleted_at is null and t.valid_from < $2{scope}{condition} offset 0) t \
          where not (t.row_id <@ {MET})",
         stage = names.stage,
         list = names.key_list,
-        table = spec.table,
         scope = scope_filter(spec, &session.wanted.scope, FIRST_SCOPE_VALUE),
     );
     // Whatever the planner believes about a table that was just loaded, a join with the incomplete parents must hash:
-    // nested loops over a million rows take hours. Commits have the cores to share, with each other and with batches.
-    sqlx::raw_sql(
-        "set local enable_nestloop = off; set local enable_mergejoin = off; set local enable_hashjoin = on; \
-         set local max_parallel_workers_per_gather = 0",
-    )
-        .execute(&mut *connection)
-        .await?;
+    // nested loops over a million rows take hours. The few parents of a load that read no others are looked up one by one
+    // instead, for the same reason: nothing but them may be read. Commits have the cores to share, with each other and with
+    // batches.
+    let joins = if completeness.complete_parents.is_empty() {
+        "set local enable_nestloop = off; set local enable_hashjoin = on; "
+    } else {
+        "set local enable_nestloop = on; set local enable_hashjoin = off; set local enable_seqscan = off; "
+    };
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "{joins}set local enable_mergejoin = off; set local max_parallel_workers_per_gather = 0"
+    )))
+    .execute(&mut *connection)
+    .await?;
     let mut query = sqlx::query(AssertSqlSafe(sql))
         .bind(session.wanted.system_id)
         .bind(session.read_since)
@@ -69,15 +78,68 @@ pub async fn stage(
     for value in session.wanted.scope.values() {
         query = query.bind(value);
     }
-    if !parent.is_empty() {
-        query = query.bind(incomplete);
+    if !ids.is_empty() {
+        query = query.bind(ids);
     }
     let missing = query.execute(&mut *connection).await?.rows_affected();
     // What follows goes by index from the stage, which is small, to the table.
-    sqlx::raw_sql("set local enable_nestloop to default; set local enable_mergejoin to default")
-        .execute(connection)
-        .await?;
+    sqlx::raw_sql(
+        "set local enable_nestloop to default; set local enable_mergejoin to default; \
+         set local enable_hashjoin to default; set local enable_seqscan to default",
+    )
+    .execute(connection)
+    .await?;
     Ok(missing)
+}
+
+/// What a load says about parents, as a part of the search for missing rows.
+struct Parents<'a> {
+    /// Where the rows `t` are looked for.
+    from: String,
+    /// What else they must fulfil.
+    condition: String,
+    /// The value of the parameter that both may name.
+    ids: &'a [Uuid],
+}
+
+/// `None` where parents are named of an entity that has none.
+fn parents<'a>(
+    spec: &EntitySpec,
+    completeness: &'a Completeness,
+    parameter: usize,
+) -> Option<Parents<'a>> {
+    let table = spec.table;
+    let (complete, incomplete) = (
+        &completeness.complete_parents,
+        &completeness.incomplete_parents,
+    );
+    if complete.is_empty() && incomplete.is_empty() {
+        return Some(Parents {
+            from: format!("{table} t"),
+            condition: String::new(),
+            ids: &[],
+        });
+    }
+    let column = spec.key[spec.parent?].sql;
+    if complete.is_empty() {
+        return Some(Parents {
+            from: format!("{table} t"),
+            condition: format!(
+                " and not exists (select from unnest(${parameter}::uuid[]) as incomplete (id) \
+                 where incomplete.id = t.{column})"
+            ),
+            ids: incomplete,
+        });
+    }
+    Some(Parents {
+        // Each parent once: a row that is staged twice would be counted twice.
+        from: format!(
+            "(select distinct p.id from unnest(${parameter}::uuid[]) p (id)) complete cross join lateral \
+             (select r.* from {table} r where r.system_id = $1 and r.{column} = complete.id offset 0) t"
+        ),
+        condition: String::new(),
+        ids: complete,
+    })
 }
 
 /// Takes out of the stage what others met since it was filled: to be called when nobody else can meet anything any more.

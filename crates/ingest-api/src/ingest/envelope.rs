@@ -30,6 +30,8 @@ pub struct Envelope {
     pub complete: Option<bool>,
     #[serde(default)]
     pub incomplete_parents: Vec<Uuid>,
+    #[serde(default)]
+    pub complete_parents: Vec<Uuid>,
     pub source_filter: Option<String>,
     pub read_began_ms_ago: Option<u64>,
 }
@@ -81,6 +83,7 @@ impl Envelope {
         Completeness {
             complete: self.complete.unwrap_or(true),
             incomplete_parents: self.incomplete_parents.clone(),
+            complete_parents: self.complete_parents.clone(),
         }
     }
 }

@@ -5,7 +5,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Arrived, Session, batch::touch, store};
+use super::{Arrived, Session, batch::touch, completeness, store};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -88,15 +88,7 @@ pub async fn conclude(
     if session.wanted.sync_mode == SyncMode::Delta {
         return Ok(());
     }
-    if !completeness.incomplete_parents.is_empty() && session.spec()?.parent.is_none() {
-        return Err(ApiError::bad_field(
-            "incompleteParents",
-            format!(
-                "{} have no parent; send complete: false instead",
-                session.wanted.entity
-            ),
-        ));
-    }
+    completeness::check(completeness, session)?;
     match deletion::conclude(connection, caller, session, completeness).await? {
         Removal::Applied(count) => answer.deleted += count,
         Removal::Held(held) => answer.held = Some(held),
@@ -116,7 +108,8 @@ pub async fn close(
     let is_settled = session.wanted.sync_mode == SyncMode::Full
         && answer.held.is_none()
         && answer.removals_skipped.is_none()
-        && completeness.incomplete_parents.is_empty();
+        && completeness.incomplete_parents.is_empty()
+        && completeness.complete_parents.is_empty();
     let removed = Arrived {
         answer: IngestAnswer {
             deleted: answer.deleted,

@@ -7,6 +7,7 @@
 
 mod batch;
 mod commit;
+mod completeness;
 mod docs;
 mod expiry;
 pub mod gate;

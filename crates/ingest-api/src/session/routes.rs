@@ -104,6 +104,11 @@ pub struct CommitBody {
     /// Parents (a group, for its members) whose children could not be read to the end: their rows stay.
     #[serde(default)]
     incomplete_parents: Vec<Uuid>,
+    /// With `complete: true`: only these parents were read, each to its end; nothing is said about any other. Not together
+    /// with `incompleteParents`.
+    #[serde(default)]
+    #[schemars(length(max = 20_000))]
+    complete_parents: Vec<Uuid>,
     /// Where the next delta readings begin: saved with the commit, or not at all.
     #[serde(default)]
     #[schemars(length(max = 50))]
@@ -122,6 +127,7 @@ async fn commit_session(
     let completeness = Completeness {
         complete: end.complete.unwrap_or(!end.incomplete_parents.is_empty()),
         incomplete_parents: end.incomplete_parents,
+        complete_parents: end.complete_parents,
     };
     delta_token::check(&end.delta_tokens)?;
     let end = End {

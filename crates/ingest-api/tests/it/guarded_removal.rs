@@ -375,6 +375,84 @@ async fn incomplete_parents_that_nobody_knows_protect_nothing_and_hide_nothing()
 }
 
 #[tokio::test]
+async fn a_load_of_some_parents_removes_only_inside_them_and_decides_nothing_else() {
+    let app = TestApp::start().await;
+    let load = async |records: Vec<Value>, more: Value| {
+        let mut all = json!({"syncMode": "full", "scope": {"assignmentType": "Direct"}});
+        let (into, from) = (all.as_object_mut().expect("fields"), more.as_object());
+        into.extend(from.expect("fields").clone());
+        app.ingest("resource-assignments", json!(records), all)
+            .await
+    };
+    let all = || -> Vec<Value> { (1..6).flat_map(|group| members(group, 100..120)).collect() };
+    load(all(), json!({})).await.expect(201);
+    // Half of group 1 left, and group 2 is gone with all its members; the rest was not read.
+    let some = json!({"completeParents": [id(1), id(2), id(2), id(77)]});
+    let answer = load(members(1, 100..118), some).await.expect(201);
+    assert_eq!(
+        (&answer["deleted"], &answer["held"]["wouldDelete"]),
+        (&json!(0), &json!(22)),
+        "more than 5 % of the scope, so a person decides"
+    );
+    let held = answer["held"]["changeSetId"].clone();
+    // Another load of some parents leaves that alone, whatever it finds.
+    let answer = load(members(3, 100..117), json!({"completeParents": [id(3)]}))
+        .await
+        .expect(201);
+    assert_eq!(answer["deleted"], 3);
+    let answer = load(members(3, 100..117), json!({"completeParents": [id(3)]}))
+        .await
+        .expect(201);
+    assert_eq!(answer["deleted"], 0);
+    let path = format!("/api/ingest/held/{}", held.as_str().expect("an id"));
+    let set = app.get(&path).await.expect(200);
+    assert_eq!(
+        (&set["state"], &set["wouldDeleteNow"]),
+        (&json!("held"), &json!(22))
+    );
+    let reason = json!({"reason": "they left"});
+    app.post(&format!("{path}/approve"), &reason)
+        .await
+        .expect(200);
+    assert_eq!(live(&app).await, 75);
+    let settled = "select count(*) from sync_sessions where is_settled";
+    assert_eq!(
+        app.count(settled).await,
+        2,
+        "the first, and the approved one"
+    );
+}
+
+#[tokio::test]
+async fn complete_parents_are_refused_where_they_mean_nothing() {
+    let app = TestApp::start().await;
+    for (entity, more) in [
+        ("principals", json!({"completeParents": [id(1)]})),
+        (
+            "resource-assignments",
+            json!({"complete": false, "completeParents": [id(1)]}),
+        ),
+        (
+            "resource-assignments",
+            json!({"completeParents": [id(1)], "incompleteParents": [id(2)]}),
+        ),
+        (
+            "resource-assignments",
+            json!({"completeParents": vec![id(1); 20_001]}),
+        ),
+    ] {
+        let mut all = json!({"syncMode": "full"});
+        let (into, from) = (all.as_object_mut().expect("fields"), more.as_object());
+        into.extend(from.expect("fields").clone());
+        let refused = app.ingest(entity, json!([]), all).await.expect(400);
+        assert_eq!(
+            refused["errors"][0]["pointer"], "/completeParents",
+            "{entity}: {refused}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_row_that_comes_back_is_the_same_row_and_history_shows_both_lives() {
     let app = TestApp::start().await;
     full(&app, people(0..20, "Ada"), json!({})).await;

@@ -25,6 +25,7 @@ fn complete() -> Completeness {
     Completeness {
         complete: true,
         incomplete_parents: vec![Uuid::from_u128(9)],
+        complete_parents: Vec::new(),
     }
 }
 
@@ -142,6 +143,7 @@ async fn a_commit_with_many_incomplete_parents_is_not_compressed() {
     let completeness = Completeness {
         complete: true,
         incomplete_parents: (0..1000).map(Uuid::from_u128).collect(),
+        complete_parents: Vec::new(),
     };
     session.commit(0, completeness).await.expect("committed");
     let commit = &double.seen_at("/commit")[0];

@@ -101,6 +101,8 @@ impl Reply {
 pub struct Completeness {
     pub complete: bool,
     pub incomplete_parents: BTreeSet<String>,
+    /// Where there are some, nothing else was read.
+    pub complete_parents: BTreeSet<String>,
 }
 
 /// Something that a caller does.

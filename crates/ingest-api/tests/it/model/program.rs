@@ -69,7 +69,9 @@ pub enum Word {
 #[derive(Debug, Clone)]
 pub struct EndWords {
     pub complete: bool,
-    pub incomplete_parents: Vec<u8>,
+    pub parents: Vec<u8>,
+    /// The parents are the only ones that were read to their end, not those that were not.
+    pub are_the_only_ones: bool,
 }
 
 /// The records of a call.
@@ -159,10 +161,13 @@ fn deleted() -> impl Strategy<Value = Vec<u8>> {
 
 fn end() -> impl Strategy<Value = EndWords> {
     let parents = prop_oneof![3 => Just(Vec::new()), 1 => vec(0_u8..4, 1..3)];
-    (prop::bool::weighted(0.9), parents).prop_map(|(complete, incomplete_parents)| EndWords {
-        complete,
-        incomplete_parents,
-    })
+    (prop::bool::weighted(0.9), parents, any::<bool>()).prop_map(
+        |(complete, parents, are_the_only_ones)| EndWords {
+            complete,
+            parents,
+            are_the_only_ones,
+        },
+    )
 }
 
 fn records() -> impl Strategy<Value = RecordWords> {

@@ -287,7 +287,8 @@ impl Register {
         let is_settled = load.is_full
             && !reply.is_skipped
             && reply.held.is_none()
-            && completeness.incomplete_parents.is_empty();
+            && completeness.incomplete_parents.is_empty()
+            && completeness.complete_parents.is_empty();
         let load = &mut self.sessions[session];
         let again = load.named.values().map(|times| times - 1).sum();
         reply.duplicates = (!load.is_disturbed).then_some(again);
@@ -302,6 +303,7 @@ impl Register {
         completeness: &Completeness,
         reply: &mut Reply,
     ) {
+        let is_about_all = completeness.complete_parents.is_empty();
         let missing: BTreeMap<Key, Time> = self
             .scope_rows(load)
             .filter(|(key, row)| {
@@ -311,7 +313,10 @@ impl Register {
                 let met = self.met.get(&(load.table, (*key).clone()));
                 row.written < load.read_since
                     && met.is_none_or(|met| *met < load.read_since)
-                    && parent.is_none_or(|parent| !completeness.incomplete_parents.contains(parent))
+                    && parent.is_none_or(|parent| {
+                        !completeness.incomplete_parents.contains(parent)
+                            && (is_about_all || completeness.complete_parents.contains(parent))
+                    })
             })
             .map(|(key, row)| (key.clone(), row.written))
             .collect();
@@ -321,7 +326,10 @@ impl Register {
             .filter(|(_, row)| row.first_seen < load.read_since)
             .count() as u64;
         for held in &mut self.held {
-            if held.table == load.table && held.state == "held" && overlap(&held.scope, &load.scope)
+            if is_about_all
+                && held.table == load.table
+                && held.state == "held"
+                && overlap(&held.scope, &load.scope)
             {
                 held.state = "expired";
             }

@@ -293,11 +293,19 @@ fn next_seq(load: &Session, taken: &mut BTreeSet<u32>, is_early: bool) -> u32 {
 }
 
 fn completeness(kind: &Kind, end: &EndWords) -> Completeness {
-    let parents = end.incomplete_parents.iter();
+    let parents = end.parents.iter();
+    let parents = parents
+        .filter_map(|number| Some(kind.parent_id(u32::from(*number))?.as_str()?.to_owned()))
+        .collect();
+    // A load that was not read to its end has no complete parents to name.
+    let (incomplete_parents, complete_parents) = if end.complete && end.are_the_only_ones {
+        (BTreeSet::new(), parents)
+    } else {
+        (parents, BTreeSet::new())
+    };
     Completeness {
         complete: end.complete,
-        incomplete_parents: parents
-            .filter_map(|number| Some(kind.parent_id(u32::from(*number))?.as_str()?.to_owned()))
-            .collect(),
+        incomplete_parents,
+        complete_parents,
     }
 }

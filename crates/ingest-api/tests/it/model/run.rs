@@ -194,7 +194,8 @@ impl<'a, S: Site> Run<'a, S> {
                 completeness,
             } => {
                 let body = json!({"batches": batches, "complete": completeness.complete,
-                                  "incompleteParents": completeness.incomplete_parents});
+                                  "incompleteParents": completeness.incomplete_parents,
+                                  "completeParents": completeness.complete_parents});
                 Call::post(&format!("{}/commit", session(load)), &body)
             }
             Action::Abort { session: load } => {
@@ -205,7 +206,8 @@ impl<'a, S: Site> Run<'a, S> {
                 let body = json!({"systemId": self.systems[load.table.0], "syncMode": mode(load.is_full),
                                   "scope": load.scope, "sourceFilter": load.filter, "records": *load.records,
                                   "readBeganMsAgo": load.is_of_old.then_some(AN_HOUR_MS), "deletedIds": load.deleted, "complete": load.completeness.complete,
-                                  "incompleteParents": load.completeness.incomplete_parents});
+                                  "incompleteParents": load.completeness.incomplete_parents,
+                                  "completeParents": load.completeness.complete_parents});
                 // Of the step and the place in it: the same in every try, another one for every call.
                 let key = format!("{:?} {} {number}", self.systems, self.moments.len());
                 Call::post(&format!("/api/ingest/{}", kind.entity), &body).known_as(&key)

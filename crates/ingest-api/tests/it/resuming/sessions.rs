@@ -160,7 +160,7 @@ async fn a_crawl_goes_on_in_a_full_session_of_another_process_and_key_and_remove
     }
     let complete = Completeness {
         complete: true,
-        incomplete_parents: Vec::new(),
+        ..Completeness::default()
     };
     let answer = writer.finish(complete).await.expect("committed");
     assert_eq!(
