@@ -59,6 +59,10 @@ pub struct SessionOpened {
 pub struct Batch<R> {
     /// The records.
     pub records: Vec<R>,
+    /// Keys of rows that the commit removes or holds: a uuid, or an object with the key's fields. Only in sessions with
+    /// the sync mode `delta`. They come after the records of their batch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deleted_ids: Vec<serde_json::Value>,
 }
 
 /// Body of `POST /api/ingest/sessions/{syncId}/commit`.

@@ -46,7 +46,10 @@ impl SyncSession {
         records: &[R],
     ) -> Result<IngestAnswer, ClientError> {
         let records = records.to_vec();
-        let body = self.client.records_body(&Batch { records })?;
+        let body = self.client.records_body(&Batch {
+            records,
+            deleted_ids: Vec::new(),
+        })?;
         self.put_body(seq, body).await
     }
 

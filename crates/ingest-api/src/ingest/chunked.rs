@@ -14,7 +14,7 @@ use crate::{
     body::{Received, RecordBody},
     error::ApiError,
     record::{Decoded, Decoder},
-    session::{self, Form, Place, Session},
+    session::{self, Brought, Form, Place, Session},
 };
 
 /// One step of a chunked load.
@@ -132,7 +132,10 @@ impl Chunk<'_> {
             session,
             Place::Next,
             received.hash,
-            &received.records,
+            Brought {
+                records: &received.records,
+                removals: &[],
+            },
         )
         .await
     }
@@ -164,7 +167,7 @@ fn require_same_load(
     entity: Entity,
     envelope: &Envelope,
 ) -> Result<(), ApiError> {
-    let is_same = session.is_chunked
+    let is_same = session.form == Form::Chunked
         && session.wanted.entity == entity
         && envelope
             .system_id

@@ -5,7 +5,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Arrived, Session, batch::touch, completeness, store};
+use super::{Arrived, Session, batch::touch, completeness, gate, removals, store};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -36,7 +36,18 @@ pub async fn commit(
     retrying(|| async {
         let started = std::time::Instant::now();
         let mut transaction = state.pool.begin().await?;
+        // Before the session itself: its batches go through the gate before they share it.
+        let is_closed = removals::are_staged(&mut transaction, sync_id).await?;
+        if is_closed {
+            let session = store::load(&mut transaction, caller, sync_id, false).await?;
+            let wanted = &session.wanted;
+            gate::close_to_remove(&mut transaction, wanted.system_id, wanted.entity).await?;
+        }
         store::hold_alone(&mut transaction, sync_id).await?;
+        if !is_closed && removals::are_staged(&mut transaction, sync_id).await? {
+            // They came at this very moment.
+            return Err(ApiError::Contention);
+        }
         let session = store::load(&mut transaction, caller, sync_id, false).await?;
         if session.state == SessionState::Committed {
             return Ok(session.totals);
@@ -77,7 +88,7 @@ pub async fn commit(
     .await
 }
 
-/// Removes, or holds, what a full load did not meet. Does nothing for a delta.
+/// Removes, or holds, what a full load did not meet, or what a delta session named.
 pub async fn conclude(
     connection: &mut PgConnection,
     caller: &Caller,
@@ -86,15 +97,25 @@ pub async fn conclude(
     answer: &mut IngestAnswer,
 ) -> Result<(), ApiError> {
     if session.wanted.sync_mode == SyncMode::Delta {
+        if session.takes_removals() && removals::are_staged(connection, session.sync_id).await? {
+            let removal = deletion::conclude_named(connection, caller, session).await?;
+            note(answer, removal);
+            removals::forget(connection, session.sync_id).await?;
+        }
         return Ok(());
     }
     completeness::check(completeness, session)?;
-    match deletion::conclude(connection, caller, session, completeness).await? {
+    let removal = deletion::conclude(connection, caller, session, completeness).await?;
+    note(answer, removal);
+    Ok(())
+}
+
+fn note(answer: &mut IngestAnswer, removal: Removal) {
+    match removal {
         Removal::Applied(count) => answer.deleted += count,
         Removal::Held(held) => answer.held = Some(held),
         Removal::Skipped(why) => answer.removals_skipped = Some(why),
     }
-    Ok(())
 }
 
 /// Writes the end of a load.

@@ -14,7 +14,9 @@ use super::{
     commit::{End, commit},
     docs, open,
     outcome::outcome,
-    quarantine, store,
+    quarantine,
+    removals::named_keys,
+    store,
 };
 use crate::{
     app::AppState,
@@ -58,10 +60,13 @@ async fn open_session(
     Ok((StatusCode::CREATED, Json(opened)))
 }
 
-/// A batch's envelope has no fields of its own.
+/// What a batch holds beside its records.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BatchEnvelope {}
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct BatchEnvelope {
+    #[serde(default)]
+    deleted_ids: Vec<serde_json::Value>,
+}
 
 async fn put_batch(
     State(state): State<AppState>,
@@ -78,13 +83,24 @@ async fn put_batch(
             store::load(&mut *state.pool.acquire().await?, &caller, sync_id, false).await?;
         let decoder = batch::decoder(&state, &session.wanted)?;
         let received: Received<BatchEnvelope, _> = body.read(decoder).await?;
+        let named = &received.envelope.deleted_ids;
+        if !named.is_empty() && !session.takes_removals() {
+            return Err(ApiError::bad_field(
+                "deletedIds",
+                "only a native session with the syncMode delta takes rows to remove; a full load removes what it does not bring",
+            ));
+        }
+        let removals = named_keys(&session, named)?;
         batch::put_batch(
             &state,
             &caller,
             &session,
             batch::Place::At(seq),
             received.hash,
-            &received.records,
+            batch::Brought {
+                records: &received.records,
+                removals: &removals,
+            },
         )
         .await
     })

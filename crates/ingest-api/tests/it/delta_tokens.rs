@@ -36,6 +36,9 @@ fn saved(token: &str, is_full_read: bool) -> SaveDeltaToken {
     }
 }
 
+/// A token, its configuration, seconds since it was saved and since everything was read, its session.
+type Kept = (String, &'static str, u64, Option<u64>, Option<Uuid>);
+
 async fn age(app: &TestApp, seconds: i32) {
     sqlx::query(
         "update delta_tokens set saved_at = saved_at - make_interval(secs => $1), \
@@ -54,8 +57,6 @@ async fn tokens_equal_a_model_after_random_commits_saves_and_deletions_and_tell_
     let mut rng = StdRng::seed_from_u64(seed);
     let app = TestApp::start().await;
     let (client, system) = (client(&app), app.system_id);
-    // Endpoint: token, its configuration, seconds since it was saved and since everything was read, its session.
-    type Kept = (String, &'static str, u64, Option<u64>, Option<Uuid>);
     let mut model: BTreeMap<&str, Kept> = BTreeMap::new();
     for round in 0..50 {
         let endpoint =

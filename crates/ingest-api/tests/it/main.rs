@@ -28,6 +28,7 @@ mod history;
 mod hostile;
 mod identity_atlas_example;
 mod model;
+mod named_removals;
 mod newer_knowledge;
 mod odd_dates;
 mod odd_ids;
