@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use crate::{
     CrawlConfig, CrawlError, ProgressEvent, ProgressSink,
-    collect::{self, GroupsFound, Run},
+    collect::{self, GroupPlan, Run},
+    delta::{self, Deltas},
     graph::{Graph, GraphError, Meter},
     journal::Journal,
     plan::Plan,
@@ -200,6 +201,7 @@ impl Crawl {
                 journal: journal.clone(),
             });
         let plan = Plan::new(config.selection);
+        let deltas = Deltas::new(known_tokens(register.as_ref(), self.progress.as_ref()).await);
         let run = Arc::new(Run {
             graph,
             config,
@@ -207,8 +209,13 @@ impl Crawl {
             progress: self.progress,
             cancel: self.cancel,
             journal,
+            deltas,
         });
         report.collections = read_collections(&run, &plan).await;
+        delta::keep_tokens(&run, &mut report.collections).await;
+        if run.deltas.any() {
+            report.mode = SyncMode::Delta;
+        }
         for (name, why) in &plan.skipped {
             report.collections.push(collect::skipped(name, why));
         }
@@ -337,6 +344,24 @@ fn custom_promotions(entity: Entity, names: &[String]) -> Vec<Promote> {
         .collect()
 }
 
+/// Where the last runs left off. Without them everything is read.
+async fn known_tokens(
+    register: Option<&Register>,
+    progress: &dyn ProgressSink,
+) -> Vec<contract::DeltaToken> {
+    let Some(register) = register else {
+        return Vec::new();
+    };
+    match register.client.delta_tokens(register.system_id).await {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            let text = format!("where the last runs left off is not known: {error}");
+            progress.event(ProgressEvent::Message { text });
+            Vec::new()
+        }
+    }
+}
+
 /// The place of a collection in the report, and its lines.
 type Part = (usize, Vec<CollectionReport>);
 
@@ -425,25 +450,20 @@ async fn finish(run: &Run, lines: Vec<CollectionReport>) -> Vec<CollectionReport
 
 /// Groups, their members and owners, and PIM for groups: the later ones live on what the list of groups brings.
 fn spawn_groups(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
-    let (feeder, groups) = collect::feed(run, "groups");
     let (found, was_found) = oneshot::channel();
     if plan.list_groups {
-        let (run, is_posted) = (run.clone(), plan.post_groups);
-        let feeder = plan.group_links.then_some(feeder);
+        let wanted = GroupPlan {
+            is_posted: plan.post_groups,
+            with_links: plan.group_links,
+            for_pim: plan.pim,
+        };
+        let run = run.clone();
         tasks.spawn(async move {
-            let (report, groups_found) = collect::groups(run.clone(), is_posted, feeder).await;
-            // Without PIM nobody waits for it.
-            let _ = found.send(groups_found);
-            (2, finish(&run, report.into_iter().collect()).await)
+            let lines = collect::groups_and_links(run.clone(), wanted, found).await;
+            (2, finish(&run, lines).await)
         });
     } else {
-        let _ = found.send(GroupsFound::default());
-    }
-    if plan.group_links {
-        let names = ["group members", "group owners"];
-        part(tasks, run, 3, &names, |run| {
-            collect::group_links(run, groups)
-        });
+        drop(found);
     }
     if plan.pim {
         part(tasks, run, 7, &["group eligibility"], |run| async {

@@ -28,6 +28,7 @@
 mod auth;
 mod collect;
 mod crawl;
+mod delta;
 mod error;
 mod graph;
 mod journal;
@@ -45,5 +46,6 @@ pub use config::{
     ConfigError, ConfigFile, CrawlConfig, GraphConfig, Overrides, RegisterConfig, Selection, Tuning,
 };
 pub use crawl::crawl;
+pub use delta::{FULL_READ_EVERY, Mode};
 pub use error::CrawlError;
 pub use progress::{ProgressEvent, ProgressSink};

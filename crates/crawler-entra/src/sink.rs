@@ -65,6 +65,14 @@ impl Target {
         }
     }
 
+    /// The same target for changes: what is not mentioned stays as it is, and rows are removed by name only.
+    pub fn of_changes(self) -> Self {
+        Self {
+            sync_mode: SyncMode::Delta,
+            ..self
+        }
+    }
+
     /// The target in words.
     pub fn describe(&self) -> String {
         let keys: Vec<String> = self
@@ -166,6 +174,30 @@ impl<R: Serialize> Sink<R> {
             }
             State::Counting(count) => *count += records.len() as u64,
             // The earlier attempt had sent everything before it committed.
+            State::Committed(_) | State::Unopened | State::Closed => {}
+        }
+        Ok(())
+    }
+
+    /// Names rows to remove at the commit, opening the session if it is not open yet.
+    pub async fn remove_all(&self, ids: &[Uuid]) -> Result<(), Stopped> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.state.lock().await;
+        self.open(&mut state).await?;
+        match &mut *state {
+            State::Open(writer) => {
+                let removing = async {
+                    for id in ids {
+                        writer.remove(id).await?;
+                    }
+                    Ok::<(), ClientError>(())
+                };
+                unless_cancelled(&self.cancel, removing).await?;
+            }
+            State::Counting(count) => *count += ids.len() as u64,
+            // The earlier attempt had named everything before it committed.
             State::Committed(_) | State::Unopened | State::Closed => {}
         }
         Ok(())

@@ -39,6 +39,7 @@ impl Register {
                 "LoginBaseUrl": simulator.base_url(),
             },
             "Sync": {"ServicePrincipals": true, "Pim": true, "Governance": false, "Contexts": false},
+            "Mode": "full",
         });
         std::fs::write(&file, config.to_string()).expect("writes");
         Command::new(crawler_command().await)

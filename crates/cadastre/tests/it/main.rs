@@ -3,6 +3,7 @@
 mod attributes;
 mod command;
 mod days;
+mod deltas;
 mod demo;
 mod dependency_rules;
 mod effective;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use contract::{ChangeSet, ChangeSetState, CollectionReport, Permission, RunReport};
 use crawler_entra::{
-    CrawlConfig, GraphConfig, RegisterConfig, Selection, Tuning, crawl, progress::Quiet,
+    CrawlConfig, GraphConfig, Mode, RegisterConfig, Selection, Tuning, crawl, progress::Quiet,
 };
 use embedded_postgres::testing::{TestDatabase, copy_of};
 use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec};
@@ -93,6 +93,7 @@ impl Register {
             api_key: self.key.clone().into(),
         };
         let mut config = CrawlConfig::new(graph, register);
+        config.mode = Mode::Full;
         config.selection = Selection {
             service_principals: true,
             governance: false,

@@ -1,6 +1,6 @@
 //! The flags. The documented names of older crawlers, in kebab case, and ours.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, ValueEnum};
 use secrecy::SecretString;
@@ -8,7 +8,10 @@ use url::Url;
 use uuid::Uuid;
 
 use super::display::ProgressForm;
-use crate::{Overrides, config::SyncSection};
+use crate::{
+    Mode, Overrides,
+    config::{SyncSection, parse_span},
+};
 
 /// The client secret has no flag: a command line is visible to every user of the machine.
 const CLIENT_SECRET_VARIABLE: &str = "CADASTRE_GRAPH_CLIENT_SECRET";
@@ -82,9 +85,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILTER")]
     pub identity_filter: Option<String>,
 
-    /// How to read; delta is not built yet and refused, auto is full for now
-    #[arg(long, value_enum, default_value_t = Mode::Auto)]
-    pub mode: Mode,
+    /// full reads everything; delta what changed since the last run, where that is known; auto as delta, and everything once
+    /// in a while [default: auto]
+    #[arg(long, value_enum)]
+    pub mode: Option<ModeWord>,
+
+    /// With auto: read everything when the last full reading is older [default: 7d]
+    #[arg(long, value_parser = parse_span, value_name = "SPAN")]
+    pub full_read_every: Option<Duration>,
 
     /// Where Graph is
     #[arg(long, value_name = "URL")]
@@ -112,10 +120,20 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Mode {
+pub(super) enum ModeWord {
     Full,
     Delta,
     Auto,
+}
+
+impl From<ModeWord> for Mode {
+    fn from(word: ModeWord) -> Self {
+        match word {
+            ModeWord::Full => Self::Full,
+            ModeWord::Delta => Self::Delta,
+            ModeWord::Auto => Self::Auto,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -158,6 +176,8 @@ impl Args {
                 pim: self.sync_pim,
                 refresh_views: self.refresh_views,
             },
+            mode: self.mode.map(Mode::from),
+            full_read_every: self.full_read_every,
             custom_user_attributes: self.custom_user_attributes.map(without_blanks),
             custom_group_attributes: self.custom_group_attributes.map(without_blanks),
             dry_run: self.dry_run,

@@ -16,7 +16,7 @@ use crate::{
     ConfigError, ConfigFile, CrawlConfig, CrawlError, ProgressEvent, ProgressSink as _, crawl,
     report,
 };
-use args::{Args, Mode};
+use args::Args;
 use display::LogLine;
 pub use display::{Display, ProgressForm};
 
@@ -64,12 +64,6 @@ fn log_warnings(display: Arc<Display>) {
 
 /// The configuration out of flags, environment and file; what this version cannot do is refused, not ignored.
 fn configuration(args: Args) -> Result<CrawlConfig, String> {
-    if args.mode == Mode::Delta {
-        return Err(
-            "--mode delta is not built yet; use --mode full (or auto, which is full for now)"
-                .to_owned(),
-        );
-    }
     if args.identity_filter.is_some() {
         return Err(
             "--identity-filter is not built yet; leave it out to read every identity".to_owned(),

@@ -11,6 +11,7 @@ use std::{
 
 use contract::{
     CheckpointEntry, CollectionReport, CollectionStatus, Completeness, Failure, IngestAnswer,
+    MAX_COMPLETE_PARENTS,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ use super::{
     feed::Parent,
 };
 use crate::{
+    delta,
     graph::{GraphError, MAX_RESTARTS, NextLink, Page, SubRequest, Version},
     journal::entry,
     mapping::{Mapped, Row, Windows},
@@ -33,6 +35,9 @@ const NAMED_FAILURES: usize = 100;
 
 /// Incomplete parents that a commit names; with more of them the whole load counts as incomplete. A commit may have 1 MiB.
 const MAX_INCOMPLETE_PARENTS: usize = 20_000;
+
+/// How the reason begins for a parent that is not there any more.
+const GONE: &str = "it was gone when it was read";
 
 /// Parents refused in a row after which asking for more is pointless.
 const REFUSED_IN_A_ROW: u32 = 40;
@@ -63,6 +68,8 @@ enum Brought<R: Row> {
 /// Reads the lists; several tasks may call [`read`](Self::read) at once.
 pub(super) struct ChildReader<R> {
     list: ChildList<R>,
+    /// The only parents that something is said about: those that are read, and those that are known to be gone.
+    only: Option<Vec<Uuid>>,
     collection: Collection,
     sink: Sink<R>,
     refused_in_a_row: AtomicU32,
@@ -80,6 +87,8 @@ struct Outcome {
     stopped: Option<Stopped>,
     /// Parents were left out without being named, because asking had become pointless.
     parents_left_out: bool,
+    /// Something lacks that another reading may bring.
+    lacks: bool,
     /// What is not in the run's checkpoint yet.
     unsaved: Vec<CheckpointEntry>,
 }
@@ -108,12 +117,19 @@ impl<R: Row> ChildReader<R> {
         }
         Self {
             list,
+            only: None,
             collection,
             sink,
             refused_in_a_row: AtomicU32::new(0),
             is_hopeless: AtomicBool::new(false),
             outcome: Mutex::new(outcome),
         }
+    }
+
+    /// Nothing is said about other parents than these; those among them that are not read have no rows.
+    pub fn of_only(mut self, parents: Vec<Uuid>) -> Self {
+        self.only = Some(parents);
+        self
     }
 
     /// Waits until all that was read has landed, and tells what is to be remembered of it. What fails here ends the
@@ -312,7 +328,7 @@ impl<R: Row> ChildReader<R> {
         };
         let reason = match &stopped {
             Stopped::Source(GraphError::NotFound { code }) => {
-                format!("it was gone when it was read ({code})")
+                format!("{GONE} ({code})")
             }
             other => other.to_string(),
         };
@@ -351,8 +367,15 @@ impl<R: Row> ChildReader<R> {
             self.sink.abandon().await;
             Ok(IngestAnswer::default())
         } else {
-            commit(run, &self.sink, outcome.completeness(parents_complete)).await
+            let completeness = match &self.only {
+                None => outcome.completeness(parents_complete),
+                Some(only) => outcome.completeness_of(only, parents_complete),
+            };
+            commit(run, &self.sink, completeness).await
         };
+        if parents_complete && outcome.is_forgivable() {
+            delta::forgive(run, self.collection.name()).await;
+        }
         let message = message.or_else(|| {
             (!parents_complete).then(|| {
                 format!(
@@ -420,7 +443,34 @@ impl Outcome {
             } else {
                 Vec::new()
             },
+            complete_parents: Vec::new(),
         }
+    }
+
+    /// What may be said when only some parents were looked at.
+    fn completeness_of(&self, only: &[Uuid], parents_complete: bool) -> Completeness {
+        let is_incomplete = |id: &&Uuid| self.incomplete_parents.contains(*id);
+        let was_read = only.iter().filter(|id| !is_incomplete(id));
+        let complete_parents: Vec<Uuid> = was_read.copied().collect();
+        let is_whole = parents_complete
+            && self.stopped.is_none()
+            && !self.parents_left_out
+            && !complete_parents.is_empty()
+            && complete_parents.len() <= MAX_COMPLETE_PARENTS;
+        if is_whole {
+            Completeness {
+                complete: true,
+                complete_parents,
+                ..Completeness::default()
+            }
+        } else {
+            Completeness::default()
+        }
+    }
+
+    /// Is all that lacks lacking for good (a permission), or told by the next round of changes (what was gone)?
+    fn is_forgivable(&self) -> bool {
+        self.stopped.is_none() && !self.parents_left_out && !self.lacks
     }
 
     fn leave_out(
@@ -445,6 +495,8 @@ impl Outcome {
     }
 
     fn name(&mut self, id: Uuid, left_out: LeftOut) {
+        let is_gone = left_out.reason.starts_with(GONE);
+        self.lacks |= left_out.missing_permission.is_none() && !is_gone;
         self.missing_permission = self
             .missing_permission
             .take()

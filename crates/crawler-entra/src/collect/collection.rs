@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     CrawlConfig, ProgressEvent, ProgressSink,
+    delta::Deltas,
     graph::{Graph, GraphError, Meter},
     journal::Journal,
     mapping::{Row, Windows},
@@ -33,6 +34,8 @@ pub(crate) struct Run {
     pub cancel: CancellationToken,
     /// What is remembered for whoever goes on with this run.
     pub journal: Arc<Journal>,
+    /// What is known about deltas.
+    pub deltas: Deltas,
 }
 
 impl Run {

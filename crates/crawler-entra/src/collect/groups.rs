@@ -8,15 +8,19 @@ use contract::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
+    changed_groups::{Groups, changed_groups},
     collection::{Collection, Ending, Run, close, hint_at},
-    feed::{Feeder, Parent},
+    feed::{Feeder, Parent, feed},
     list::{Landed, List, Reader, read_list},
+    members::group_links,
     principals::select_list,
 };
 use crate::{
+    delta::{Endpoint, Way, find_way},
     graph::{GraphError, Version},
     mapping,
     sink::{Sink, Target},
@@ -48,29 +52,136 @@ struct GroupReader<'a> {
     found: GroupsFound,
 }
 
-/// Reads the groups. Posts them if that is planned, feeds them to `feeder` if anybody listens.
-pub(crate) async fn groups(
+/// How the groups are asked for.
+fn selection(run: &Run, is_posted: bool) -> String {
+    if is_posted {
+        select_list(
+            mapping::GROUP_PROPERTIES,
+            &run.config.custom_group_attributes,
+        )
+    } else {
+        select_list(mapping::GROUP_NAMES, &[])
+    }
+}
+
+/// Reads the groups with their members and owners: all of them, or those that changed.
+pub(crate) async fn groups_and_links(
     run: Arc<Run>,
-    is_posted: bool,
-    feeder: Option<Feeder>,
-) -> (Option<CollectionReport>, GroupsFound) {
+    plan: GroupPlan,
+    found: oneshot::Sender<GroupsFound>,
+) -> Vec<CollectionReport> {
+    let select = selection(&run, plan.is_posted);
+    let collection = start(&run, plan.is_posted);
+    let mut collections = Vec::new();
+    let mut watched = select.clone();
+    if plan.is_posted {
+        collections.push("groups");
+    }
+    if plan.with_links {
+        collections.extend(["group members", "group owners"]);
+        watched.push_str(",members,owners");
+    }
+    let endpoint = Endpoint {
+        name: "groups",
+        select: watched,
+        of_objects: usize::from(plan.is_posted),
+        collections,
+    };
+    match find_way(&run, &endpoint, &collection.meter).await {
+        Ok(Way::Full) => in_full(run, plan, collection, found).await,
+        Ok(Way::Changes(changes)) => {
+            let groups = Groups {
+                collection,
+                target: plan.is_posted.then(target),
+                select: &select,
+                with_links: plan.with_links,
+            };
+            let names = async {
+                // PIM needs to know groups that did not change, too.
+                if plan.for_pim {
+                    let collection = start(&run, false);
+                    let listed = groups_in_full(run.clone(), collection, false, None).await;
+                    let _ = found.send(listed.1);
+                }
+            };
+            let (reports, ()) = tokio::join!(changed_groups(&run, groups, &changes), names);
+            reports
+        }
+        Err(stopped) => {
+            let ending = Ending::stopped(&stopped, false, collection.permission());
+            vec![collection.finish(ending)]
+        }
+    }
+}
+
+/// What is wanted of groups.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupPlan {
+    pub is_posted: bool,
+    pub with_links: bool,
+    /// PIM waits for what the list tells.
+    pub for_pim: bool,
+}
+
+/// The list, and members and owners while it is read. What an earlier attempt finished is not read again.
+async fn in_full(
+    run: Arc<Run>,
+    plan: GroupPlan,
+    collection: Collection,
+    found: oneshot::Sender<GroupsFound>,
+) -> Vec<CollectionReport> {
+    let names = ["group members", "group owners"];
+    let finished: Option<Vec<CollectionReport>> =
+        names.iter().map(|name| run.journal.report(name)).collect();
+    let (feeder, feed) = feed(&run, "groups");
+    let feeder = plan.with_links.then_some(feeder);
+    let list = async {
+        let (report, groups_found) =
+            groups_in_full(run.clone(), collection, plan.is_posted, feeder).await;
+        // Without PIM nobody waits for it.
+        let _ = found.send(groups_found);
+        report
+    };
+    let links = async {
+        match finished {
+            _ if !plan.with_links => Vec::new(),
+            Some(finished) => {
+                drop(feed);
+                finished
+            }
+            None => group_links(run.clone(), feed).await,
+        }
+    };
+    let (list, links) = tokio::join!(list, links);
+    list.into_iter().chain(links).collect()
+}
+
+fn target() -> Target {
     let scope = [("resourceType", &resource_type::ENTRA_GROUP)];
-    let target = Target::new(Entity::Resources, &scope, "entra:groups:all");
-    let sink: Option<Sink<Resource>> = is_posted.then(|| run.sink(target));
+    Target::new(Entity::Resources, &scope, "entra:groups:all")
+}
+
+fn start(run: &Run, is_posted: bool) -> Collection {
     let name = if is_posted {
         "groups"
     } else {
         "list of groups"
     };
-    let collection = Collection::start(&run, name, "GroupMember.Read.All");
+    Collection::start(run, name, "GroupMember.Read.All")
+}
+
+/// Reads the groups. Posts them if that is planned, feeds them to `feeder` if anybody listens.
+async fn groups_in_full(
+    run: Arc<Run>,
+    collection: Collection,
+    is_posted: bool,
+    feeder: Option<Feeder>,
+) -> (Option<CollectionReport>, GroupsFound) {
+    let sink: Option<Sink<Resource>> = is_posted.then(|| run.sink(target()));
     let custom = &run.config.custom_group_attributes;
-    let select = if is_posted {
-        select_list(mapping::GROUP_PROPERTIES, custom)
-    } else {
-        select_list(mapping::GROUP_NAMES, &[])
-    };
     let relative = format!(
-        "groups?$select={select}&$top={}",
+        "groups?$select={}&$top={}",
+        selection(&run, is_posted),
         run.config.tuning.page_size
     );
     let list = List {
@@ -102,6 +213,16 @@ pub(crate) async fn groups(
         report
     });
     (report, found)
+}
+
+/// A group as the parent of its members and owners.
+pub(super) fn parent_of(group: &Resource) -> Option<Parent> {
+    let is_hidden = |visibility: &str| visibility.eq_ignore_ascii_case("HiddenMembership");
+    Some(Parent {
+        id: group.id?,
+        name: Some(group.display_name.clone()),
+        has_hidden_members: group.visibility.as_deref().is_some_and(is_hidden),
+    })
 }
 
 impl Reader for GroupReader<'_> {
@@ -167,14 +288,9 @@ impl GroupReader<'_> {
                 self.unreadable += 1;
                 continue;
             };
-            let Some(id) = group.id.filter(|id| self.seen.insert(*id)) else {
+            let Some(parent) = parent_of(&group).filter(|parent| self.seen.insert(parent.id))
+            else {
                 continue;
-            };
-            let is_hidden = |v: &str| v.eq_ignore_ascii_case("HiddenMembership");
-            let parent = Parent {
-                id,
-                name: Some(group.display_name.clone()),
-                has_hidden_members: group.visibility.as_deref().is_some_and(is_hidden),
             };
             if group.is_assignable_to_role == Some(true) {
                 self.found.role_assignable.push(parent.clone());

@@ -48,11 +48,29 @@ struct Readers {
 }
 
 /// Reads members and owners of the groups that `groups` brings.
-pub(crate) async fn group_links(run: Arc<Run>, groups: Feed) -> Vec<CollectionReport> {
-    let readers = Arc::new(Readers {
+pub(super) async fn group_links(run: Arc<Run>, groups: Feed) -> Vec<CollectionReport> {
+    let readers = Readers {
         members: reader(&run, GroupLink::Member),
         owners: reader(&run, GroupLink::Owner),
-    });
+    };
+    read_links(run, groups, readers).await
+}
+
+/// Reads members and owners of some groups. `read_or_gone` are these and those that are gone: nothing is said about others.
+pub(super) async fn changed_group_links(
+    run: Arc<Run>,
+    groups: Feed,
+    read_or_gone: Vec<Uuid>,
+) -> Vec<CollectionReport> {
+    let readers = Readers {
+        members: reader(&run, GroupLink::Member).of_only(read_or_gone.clone()),
+        owners: reader(&run, GroupLink::Owner).of_only(read_or_gone),
+    };
+    read_links(run, groups, readers).await
+}
+
+async fn read_links(run: Arc<Run>, groups: Feed, readers: Readers) -> Vec<CollectionReport> {
+    let readers = Arc::new(readers);
     let tasks = run.config.tuning.in_flight;
     let shared = readers.clone();
     let is_whole = groups

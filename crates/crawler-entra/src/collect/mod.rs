@@ -4,6 +4,8 @@
 //! off it commits as incomplete (what was read lands, nothing can be removed), cancelled or refused by the register it
 //! aborts.
 
+mod changed_groups;
+mod changed_principals;
 mod children;
 mod collection;
 mod feed;
@@ -13,12 +15,12 @@ mod members;
 mod organization;
 mod pim_groups;
 mod principals;
+mod removals;
+mod reread;
 mod roles;
 
 pub(crate) use collection::{Run, crashed, skipped};
-pub(crate) use feed::feed;
-pub(crate) use groups::{GroupsFound, groups};
-pub(crate) use members::group_links;
+pub(crate) use groups::{GroupPlan, groups_and_links};
 pub(crate) use organization::{
     PERMISSION as ORGANIZATION_PERMISSION, organization, unnamed_system,
 };

@@ -5,7 +5,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use contract::{
-    CollectionReport, Entity, TypeName,
+    CollectionReport, Completeness, Entity, IngestAnswer, TypeName,
     records::{Principal, principal_type},
 };
 use futures_util::future::join_all;
@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    collection::{Collection, Ending, Run, close, hint_at},
+    changed_principals::{Kind, changed_principals},
+    collection::{Collection, Ending, Run, close, commit, hint_at},
     list::{Landed, List, Reader, number, read_list},
 };
 use crate::{
+    delta::{Endpoint, Way, find_way},
     graph::{GraphError, Version},
     mapping,
     sink::{Sink, Target},
@@ -24,10 +26,10 @@ use crate::{
 };
 
 /// One principal type out of a list.
-struct Lane {
+pub(super) struct Lane {
     principal_type: TypeName,
-    collection: Collection,
-    sink: Sink<Principal>,
+    pub collection: Collection,
+    pub sink: Sink<Principal>,
 }
 
 impl Lane {
@@ -46,6 +48,22 @@ impl Lane {
             principal_type,
         }
     }
+
+    /// Ends the scope after some of its objects were read again: they are as they are now, and nothing is said about others.
+    pub async fn end_changes(
+        &self,
+        run: &Run,
+        ended: &Result<(), Stopped>,
+    ) -> (IngestAnswer, Result<(), Stopped>) {
+        let closed = match ended {
+            Ok(()) => commit(run, &self.sink, Completeness::default()).await,
+            Err(stopped) => close(run, &self.sink, Err(stopped)).await,
+        };
+        match closed {
+            Ok(answer) => (answer, Ok(())),
+            Err(stopped) => (IngestAnswer::default(), Err(stopped)),
+        }
+    }
 }
 
 /// Users and guests.
@@ -58,11 +76,14 @@ pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
     ];
     let custom = &run.config.custom_user_attributes;
     let select = select_list(mapping::USER_PROPERTIES, custom);
-    let relative = format!(
-        "users?$select={select}&$expand=manager($select=id)&$top={}",
-        run.config.tuning.page_size
-    );
-    let mut reports = principals(&run, &relative, mapping::user, lanes).await;
+    let endpoint = Endpoint {
+        name: "users",
+        select: format!("{select},manager"),
+        collections: vec!["users", "guests"],
+        of_objects: 2,
+    };
+    let query = format!("$select={select}&$expand=manager($select=id)");
+    let mut reports = full_or_changed(&run, &endpoint, &query, mapping::user, lanes).await;
     if !custom.is_empty() {
         for report in &mut reports {
             hint_at(report, "--custom-user-attributes");
@@ -81,11 +102,44 @@ pub(crate) async fn service_principals(run: Arc<Run>) -> Vec<CollectionReport> {
         lane("agents", principal_type::AI_AGENT),
     ];
     let select = select_list(mapping::SERVICE_PRINCIPAL_PROPERTIES, &[]);
-    let relative = format!(
-        "servicePrincipals?$select={select}&$top={}",
-        run.config.tuning.page_size
-    );
-    principals(&run, &relative, mapping::service_principal, lanes).await
+    let endpoint = Endpoint {
+        name: "servicePrincipals",
+        select: select.clone(),
+        collections: vec!["service principals", "managed identities", "agents"],
+        of_objects: 3,
+    };
+    let query = format!("$select={select}");
+    full_or_changed(&run, &endpoint, &query, mapping::service_principal, lanes).await
+}
+
+/// Reads everything, or what changed. `query` is what an object is asked for, in the list and by itself.
+async fn full_or_changed(
+    run: &Run,
+    endpoint: &Endpoint,
+    query: &str,
+    map: fn(Value) -> Option<Principal>,
+    lanes: Vec<Lane>,
+) -> Vec<CollectionReport> {
+    match find_way(run, endpoint, &lanes[0].collection.meter).await {
+        Ok(Way::Full) => {
+            let page_size = run.config.tuning.page_size;
+            let relative = format!("{}?{query}&$top={page_size}", endpoint.name);
+            principals(run, &relative, map, lanes).await
+        }
+        Ok(Way::Changes(changes)) => {
+            // A name says nothing about the type. One of the scopes stands for all.
+            let scope = [("principalType", &lanes[0].principal_type)];
+            let removals = Target::new(Entity::Principals, &scope, "").of_changes();
+            let kind = Kind {
+                name: endpoint.name,
+                query,
+                map,
+                removals,
+            };
+            changed_principals(run, kind, &changes, lanes).await
+        }
+        Err(stopped) => finish(run, lanes, Err(stopped)).await,
+    }
 }
 
 /// The `$select` with further properties, each once.
@@ -109,12 +163,8 @@ struct Sorter<'a> {
 
 impl Reader for Sorter<'_> {
     async fn take(&mut self, objects: Vec<Value>) -> Result<(), Stopped> {
-        let sorted = self.sort(objects);
-        for (lane, records) in self.lanes.iter().zip(sorted) {
-            lane.sink.push_all(&records).await?;
-            lane.collection.add(records.len() as u64);
-        }
-        Ok(())
+        let new = self.new_principals(objects);
+        push_to_lanes(self.lanes, new).await
     }
 
     fn restart(&mut self) {
@@ -149,24 +199,38 @@ impl Reader for Sorter<'_> {
 }
 
 impl Sorter<'_> {
-    fn sort(&mut self, values: Vec<Value>) -> Vec<Vec<Principal>> {
-        let mut sorted: Vec<Vec<Principal>> = self.lanes.iter().map(|_| Vec::new()).collect();
+    fn new_principals(&mut self, values: Vec<Value>) -> Vec<Principal> {
+        let mut new = Vec::with_capacity(values.len());
         for value in values {
-            let Some(principal) = (self.map)(value) else {
-                self.unreadable += 1;
-                continue;
-            };
-            if principal.id.is_some_and(|id| !self.seen.insert(id)) {
-                continue;
+            match (self.map)(value) {
+                Some(one) if one.id.is_some_and(|id| !self.seen.insert(id)) => {}
+                Some(one) => new.push(one),
+                None => self.unreadable += 1,
             }
-            let is_for =
-                |lane: &Lane| principal.principal_type.as_ref() == Some(&lane.principal_type);
-            // The mapping knows no type without a lane; should it ever, the first lane keeps the principal.
-            let lane = self.lanes.iter().position(is_for).unwrap_or(0);
-            sorted[lane].push(principal);
         }
-        sorted
+        new
     }
+}
+
+/// Sends each principal to the lane of its type.
+pub(super) async fn push_to_lanes(
+    lanes: &[Lane],
+    principals: Vec<Principal>,
+) -> Result<(), Stopped> {
+    let mut sorted: Vec<Vec<Principal>> = lanes.iter().map(|_| Vec::new()).collect();
+    for principal in principals {
+        let is_for = |lane: &Lane| principal.principal_type.as_ref() == Some(&lane.principal_type);
+        // The mapping knows no type without a lane; should it ever, the first lane keeps the principal.
+        let lane = lanes.iter().position(is_for).unwrap_or(0);
+        if let Some(records) = sorted.get_mut(lane) {
+            records.push(principal);
+        }
+    }
+    for (lane, records) in lanes.iter().zip(sorted) {
+        lane.sink.push_all(&records).await?;
+        lane.collection.add(records.len() as u64);
+    }
+    Ok(())
 }
 
 async fn principals(

@@ -1,11 +1,13 @@
 //! The configuration file, as older crawlers have it, and our superset of it.
 
-use std::{io::ErrorKind, path::Path};
+use std::{io::ErrorKind, path::Path, time::Duration};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 use uuid::Uuid;
+
+use crate::delta::{FULL_READ_EVERY, Mode};
 
 use super::{ConfigError, CrawlConfig, GraphConfig, RegisterConfig, Selection, Tuning};
 
@@ -19,6 +21,11 @@ pub struct ConfigFile {
     pub api: ApiSection,
     /// What to read.
     pub sync: SyncSection,
+    /// Everything, or what changed: `full`, `delta` or `auto`.
+    pub mode: Option<Mode>,
+    /// How often everything is read in any case, such as `7d`.
+    #[serde(deserialize_with = "span")]
+    pub full_read_every: Option<Duration>,
     /// Further user properties.
     pub custom_user_attributes: Vec<String>,
     /// Further group properties.
@@ -92,6 +99,10 @@ pub struct Overrides {
     pub login_base_url: Option<Url>,
     /// What to read.
     pub sync: SyncSection,
+    /// Everything, or what changed, instead of the file's.
+    pub mode: Option<Mode>,
+    /// How often everything is read in any case, instead of the file's.
+    pub full_read_every: Option<Duration>,
     /// Further user properties, instead of the file's.
     pub custom_user_attributes: Option<Vec<String>>,
     /// Further group properties, instead of the file's.
@@ -111,6 +122,26 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
         serde_json::Value::String(text) => Ok(Some(text.into())),
         _ => Err(D::Error::custom("a secret must be a text in quotes")),
     }
+}
+
+/// A time span: a number and `m`, `h` or `d`.
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
+    let fault = || format!("{text:?} is no time span; write a number and m, h or d, such as 7d");
+    let unit = text.chars().last().ok_or_else(fault)?;
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(fault()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| fault())?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
+}
+
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| parse_span(&text).map_err(D::Error::custom))
+        .transpose()
 }
 
 impl ConfigFile {
@@ -182,6 +213,9 @@ impl ConfigFile {
                 .zip(api_key)
                 .map(|(base_url, api_key)| RegisterConfig { base_url, api_key }),
             selection: over.sync.over(self.sync).selection(),
+            mode: over.mode.or(self.mode).unwrap_or_default(),
+            full_read_every: (over.full_read_every.or(self.full_read_every))
+                .unwrap_or(FULL_READ_EVERY),
             custom_user_attributes: over
                 .custom_user_attributes
                 .unwrap_or(self.custom_user_attributes),
@@ -243,6 +277,15 @@ mod tests {
             api_base_url: Some("https://cadastre.example/api".parse().expect("url")),
             api_key: Some("fgc_CANARY".to_owned().into()),
             ..Overrides::default()
+        }
+    }
+
+    #[test]
+    fn a_time_span_is_a_number_and_a_unit() {
+        assert_eq!(parse_span("7d"), Ok(FULL_READ_EVERY));
+        assert_eq!(parse_span("90m"), Ok(Duration::from_secs(5_400)));
+        for wrong in ["", "d", "7", "7w", "-1d", "1.5h", "7\u{e4}", "99999999999d"] {
+            assert!(parse_span(wrong).is_err(), "{wrong}");
         }
     }
 

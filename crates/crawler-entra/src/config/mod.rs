@@ -8,6 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 use uuid::Uuid;
 
+use crate::delta::{FULL_READ_EVERY, Mode};
+
+pub(crate) use file::parse_span;
 pub use file::{ApiSection, ConfigFile, GraphSection, Overrides, SyncSection};
 
 /// The public cloud's Graph.
@@ -43,6 +46,10 @@ pub struct CrawlConfig {
     pub register: Option<RegisterConfig>,
     /// What to read.
     pub selection: Selection,
+    /// Everything, or what changed.
+    pub mode: Mode,
+    /// With [`Mode::Auto`]: everything is read when the last full reading is older.
+    pub full_read_every: Duration,
     /// Further user properties to read into the extended attributes.
     pub custom_user_attributes: Vec<String>,
     /// Further group properties to read into the extended attributes.
@@ -198,6 +205,8 @@ impl CrawlConfig {
             graph,
             register: Some(register),
             selection: Selection::default(),
+            mode: Mode::default(),
+            full_read_every: FULL_READ_EVERY,
             custom_user_attributes: Vec::new(),
             custom_group_attributes: Vec::new(),
             refresh_views: true,

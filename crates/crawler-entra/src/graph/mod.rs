@@ -6,6 +6,7 @@
 mod batch;
 mod body;
 mod client;
+mod delta;
 mod error;
 mod lane;
 mod lanes;

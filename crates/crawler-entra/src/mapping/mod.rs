@@ -19,6 +19,10 @@ pub(crate) use service_principal::{SERVICE_PRINCIPAL_PROPERTIES, service_princip
 pub(crate) use user::{USER_PROPERTIES, user};
 pub(crate) use window::{Row, Windows};
 
+/// To be raised when the same object of Graph becomes another record than before: then everything is read once more, because
+/// objects that did not change would otherwise stay what an older version made of them.
+pub(crate) const VERSION: u32 = 1;
+
 /// What an object of a list became.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Mapped<R> {

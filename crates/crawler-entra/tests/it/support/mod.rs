@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use contract::{CollectionReport, RunReport};
 use crawler_entra::{
-    CrawlConfig, GraphConfig, ProgressEvent, RegisterConfig, Selection, Tuning, crawl,
+    CrawlConfig, GraphConfig, Mode, ProgressEvent, RegisterConfig, Selection, Tuning, crawl,
 };
 use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec, Throttle};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,7 @@ impl Bench {
             api_key: API_KEY.to_owned().into(),
         };
         let mut config = CrawlConfig::new(graph, register);
+        config.mode = Mode::Full;
         config.selection = Selection {
             service_principals: true,
             pim: true,

@@ -74,6 +74,8 @@ impl Register {
         });
         let router = Router::new()
             .route("/api/crawlers/whoami", get(whoami))
+            .route("/api/crawlers/delta-tokens", get(no_tokens))
+            .route("/api/crawlers/delta-tokens/{endpoint}", put(save_token))
             .route("/api/attributes/promotions", put(promote))
             .route("/api/ingest/systems", post(systems))
             .route("/api/ingest/sessions", post(open))
@@ -232,6 +234,18 @@ fn parse(headers: &HeaderMap, body: &Bytes) -> Value {
         body.to_vec()
     };
     serde_json::from_slice(&json).expect("JSON")
+}
+
+/// Nobody saved any.
+async fn no_tokens() -> Json<Value> {
+    Json(json!({"items": []}))
+}
+
+async fn save_token(Path(endpoint): Path<String>, Json(token): Json<Value>) -> Json<Value> {
+    Json(
+        json!({"endpoint": endpoint, "configHash": token["configHash"], "token": token["token"],
+                "savedAt": chrono::Utc::now(), "ageSeconds": 0}),
+    )
 }
 
 async fn whoami(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {

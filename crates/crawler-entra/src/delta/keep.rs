@@ -1,0 +1,139 @@
+//! The end of a run: where the next rounds begin is saved, and the report says how everything was read.
+
+use contract::{CollectionReport, CollectionStatus, SaveDeltaToken, TokenText};
+use serde::Deserialize as _;
+use uuid::Uuid;
+
+use super::{
+    lock,
+    token::Token,
+    way::{Found, found_before},
+};
+use crate::{ProgressEvent, collect::Run, stopping::once_begun};
+
+/// The stream of the run's checkpoint with collections that are forgiven what they lack.
+const FORGIVEN: &str = "forgiven";
+
+/// The same, with objects to look at once more, by endpoint.
+const UNSEEN: &str = "unseen";
+
+/// Saves where the next rounds begin of those endpoints that were read in full or whose changes were all read, and says in
+/// the lines how they were read. To be called when all that was read has landed: a beginning that is older than what the
+/// register holds costs some requests, a newer one loses changes.
+pub(crate) async fn keep_tokens(run: &Run, lines: &mut [CollectionReport]) {
+    let mut found = lock(&run.deltas.found).clone();
+    for earlier in found_before(run) {
+        found.entry(earlier.endpoint.clone()).or_insert(earlier);
+    }
+    for found in found.values() {
+        if !run.cancel.is_cancelled() {
+            keep(run, found, lines).await;
+        }
+        for line in lines.iter_mut() {
+            if let Some(why) = found.why.as_ref().filter(|_| found.feeds(line)) {
+                line.message = Some(match line.message.take() {
+                    Some(message) => format!("{message}; {why}"),
+                    None => why.clone(),
+                });
+            }
+        }
+    }
+}
+
+impl Found {
+    fn feeds(&self, line: &CollectionReport) -> bool {
+        self.collections.contains(&line.collection)
+    }
+
+    /// What to keep, if everything was read.
+    fn token(&self, run: &Run, lines: &[CollectionReport]) -> Option<Token> {
+        let line_of = |name: &String| lines.iter().find(|line| line.collection == *name);
+        let lines: Option<Vec<&CollectionReport>> = self.collections.iter().map(line_of).collect();
+        let lines = lines?;
+        let was_read = |line: &&CollectionReport| match line.status {
+            CollectionStatus::Complete => true,
+            CollectionStatus::Partial => is_forgiven(run, &line.collection),
+            _ => false,
+        };
+        if !lines.iter().all(was_read) {
+            return None;
+        }
+        let objects = if self.is_full {
+            let objects = lines.iter().take(self.of_objects);
+            (self.of_objects > 0).then(|| objects.map(|line| line.read).sum())
+        } else {
+            self.objects
+        };
+        Some(Token {
+            link: self.link.clone()?,
+            objects,
+            again: unseen(run, &self.endpoint),
+        })
+    }
+}
+
+/// Notes, also for whoever goes on with the run, that a collection lacks nothing that reading again would bring.
+pub(crate) async fn forgive(run: &Run, collection: &str) {
+    lock(&run.deltas.forgiven).insert(collection.to_owned());
+    let entry = crate::journal::entry(FORGIVEN, collection, true.into());
+    if let Err(stopped) = run.journal.save(vec![entry]).await {
+        tracing::debug!(%stopped, "that a collection is as good as complete was not remembered");
+    }
+}
+
+/// Notes objects that Graph told of, did not call removed, and does not have: perhaps it lags behind itself, and the next run
+/// looks once more.
+pub(crate) async fn not_there(run: &Run, endpoint: &str, ids: Vec<Uuid>) {
+    if ids.is_empty() {
+        return;
+    }
+    let value = serde_json::to_value(&ids).expect("ids are JSON");
+    lock(&run.deltas.unseen).insert(endpoint.to_owned(), ids);
+    let entry = crate::journal::entry(UNSEEN, endpoint, value);
+    if let Err(stopped) = run.journal.save(vec![entry]).await {
+        tracing::debug!(%stopped, "objects to look at once more were not remembered");
+    }
+}
+
+fn unseen(run: &Run, endpoint: &str) -> Vec<Uuid> {
+    if let Some(ids) = lock(&run.deltas.unseen).get(endpoint) {
+        return ids.clone();
+    }
+    let mut left = run.journal.all_left(UNSEEN);
+    left.find(|(name, _)| *name == endpoint)
+        .and_then(|(_, value)| Vec::deserialize(value).ok())
+        .unwrap_or_default()
+}
+
+fn is_forgiven(run: &Run, collection: &str) -> bool {
+    lock(&run.deltas.forgiven).contains(collection)
+        || run
+            .journal
+            .all_left(FORGIVEN)
+            .any(|(name, _)| name == collection)
+}
+
+async fn keep(run: &Run, found: &Found, lines: &[CollectionReport]) {
+    let Some(register) = &run.register else {
+        return;
+    };
+    let Some(text) = found.token(run, lines).and_then(|token| token.text()) else {
+        return;
+    };
+    let token = SaveDeltaToken {
+        config_hash: found.config_hash.clone(),
+        token: TokenText(text),
+        is_full_read: found.is_full,
+    };
+    let saving = register
+        .client
+        .save_delta_token(register.system_id, &found.endpoint, &token);
+    if let Err(stopped) = once_begun(&run.cancel, saving).await {
+        // The old one stays: the next run reads more than it need.
+        let text = format!(
+            "where the next changes of {} begin could not be saved: {stopped}",
+            found.endpoint
+        );
+        run.progress.event(ProgressEvent::Message { text });
+    }
+}

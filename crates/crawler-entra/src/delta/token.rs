@@ -1,0 +1,90 @@
+//! What is kept about an endpoint from run to run.
+
+use contract::MAX_TOKEN_BYTES;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Endpoint;
+use crate::mapping;
+
+/// Objects that may be kept for another look. With more of them the old beginning stays.
+const MAX_AGAIN: usize = 200;
+
+/// The text of a token: the register keeps it without looking into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Token {
+    /// Where the next round begins.
+    pub link: String,
+    /// How many objects the last full read found.
+    pub objects: Option<u64>,
+    /// Objects to look at once more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<Uuid>,
+}
+
+impl Token {
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The text, if it is not too much to keep.
+    pub fn text(&self) -> Option<String> {
+        let text = serde_json::to_string(self).expect("texts and numbers are JSON");
+        (self.again.len() <= MAX_AGAIN && text.len() <= MAX_TOKEN_BYTES).then_some(text)
+    }
+}
+
+/// How the endpoint is read: with another fingerprint, a token tells of other things than are needed.
+pub(super) fn config_hash(endpoint: &Endpoint) -> String {
+    let read = format!(
+        "{} {} {} mapping {}",
+        endpoint.name,
+        endpoint.select,
+        endpoint.collections.join(","),
+        mapping::VERSION,
+    );
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, read.as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_as_it_was_kept_and_never_too_long() {
+        let token = Token {
+            link: "https://graph.example/v1.0/users/delta?$deltatoken=x".into(),
+            objects: Some(7),
+            again: vec![Uuid::from_u128(1)],
+        };
+        let text = token.text().expect("short enough");
+        assert_eq!(Token::parse(&text), Some(token.clone()));
+        assert_eq!(Token::parse("something else"), None);
+        let many = (0..201).map(Uuid::from_u128).collect();
+        assert_eq!(
+            Token {
+                again: many,
+                ..token
+            }
+            .text(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_token_of_another_reading_is_no_token() {
+        let endpoint = |select: &str, collections: &[&'static str]| Endpoint {
+            name: "groups",
+            select: select.to_owned(),
+            collections: collections.to_vec(),
+            of_objects: 1,
+        };
+        let groups = config_hash(&endpoint("id", &["groups"]));
+        assert_eq!(groups, config_hash(&endpoint("id", &["groups"])));
+        assert_ne!(groups, config_hash(&endpoint("id,mail", &["groups"])));
+        // Members were not read: what changed since says nothing about those that were there before.
+        let with_members = config_hash(&endpoint("id", &["groups", "group members"]));
+        assert_ne!(groups, with_members);
+    }
+}

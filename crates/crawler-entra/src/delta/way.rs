@@ -1,0 +1,295 @@
+//! How an endpoint is read in this run, and why.
+
+use std::time::Duration;
+
+use contract::DeltaToken;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    Change, Endpoint, Mode, Way, lock,
+    token::{Token, config_hash},
+};
+use crate::{
+    collect::Run,
+    graph::{GraphError, Meter},
+    journal::entry,
+    stopping::Stopped,
+};
+
+/// Graph keeps tokens for seven days.
+const MAX_TOKEN_AGE: Duration = Duration::from_hours(6 * 24);
+
+/// More changes than this are read in full.
+const MAX_CHANGES: usize = 20_000;
+
+/// One of so many objects may have changed (20 %), and in any tenant as many as fit a batch.
+const ONE_OF: u64 = 5;
+const ALWAYS_FEW: usize = 20;
+
+/// The streams of the run's checkpoint: ways by endpoint, and what changed, in parts.
+const WAYS: &str = "way";
+const CHANGES_PER_ENTRY: usize = 500;
+
+fn changes_stream(endpoint: &str) -> String {
+    format!("changed:{endpoint}")
+}
+
+/// The way that was found for an endpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Found {
+    pub endpoint: String,
+    pub config_hash: String,
+    pub is_full: bool,
+    /// Why so, for the report.
+    pub why: Option<String>,
+    /// Where the next round begins, if that is known.
+    pub link: Option<String>,
+    /// How many objects there are, as far as known.
+    pub objects: Option<u64>,
+    pub collections: Vec<String>,
+    /// How many of the collections have the endpoint's own objects.
+    pub of_objects: usize,
+}
+
+/// What was found by earlier attempts of the run.
+pub(super) fn found_before(run: &Run) -> impl Iterator<Item = Found> {
+    let entries = run.journal.all_left(WAYS);
+    entries.filter_map(|(_, value)| Found::deserialize(value).ok())
+}
+
+/// Finds out how to read an endpoint. `Err` only when the run cannot go on.
+pub(crate) async fn find_way(
+    run: &Run,
+    endpoint: &Endpoint,
+    meter: &Meter,
+) -> Result<Way, Stopped> {
+    if run.register.is_none() {
+        return Ok(Way::Full);
+    }
+    let earlier = found_before(run).find(|found| found.endpoint == endpoint.name);
+    let (found, changes) = match earlier {
+        Some(found) => {
+            let changes = changes_before(run, endpoint);
+            (found, changes)
+        }
+        None => {
+            let (found, changes) = look(run, endpoint, meter).await?;
+            remember(run, &found, &changes).await?;
+            (found, changes)
+        }
+    };
+    let way = if found.is_full {
+        Way::Full
+    } else {
+        Way::Changes(changes)
+    };
+    lock(&run.deltas.found).insert(found.endpoint.clone(), found);
+    Ok(way)
+}
+
+/// Saves the way; it comes last, because it says that its changes are there.
+async fn remember(run: &Run, found: &Found, changes: &[Change]) -> Result<(), Stopped> {
+    let stream = changes_stream(&found.endpoint);
+    let parts = changes.chunks(CHANGES_PER_ENTRY).enumerate();
+    let mut entries: Vec<_> = parts
+        .map(|(number, part)| {
+            let part: Vec<(Uuid, bool)> = part.iter().map(|c| (c.id, c.is_removed)).collect();
+            let value = serde_json::to_value(part).expect("ids are JSON");
+            entry(stream.as_str(), number.to_string(), value)
+        })
+        .collect();
+    let value = serde_json::to_value(found).expect("texts and numbers are JSON");
+    entries.push(entry(WAYS, found.endpoint.as_str(), value));
+    run.save(entries).await
+}
+
+fn changes_before(run: &Run, endpoint: &Endpoint) -> Vec<Change> {
+    let stream = changes_stream(endpoint.name);
+    let parts = run.journal.all_left(&stream);
+    parts
+        .filter_map(|(_, value): (_, &Value)| Vec::<(Uuid, bool)>::deserialize(value).ok())
+        .flatten()
+        .map(|(id, is_removed)| Change { id, is_removed })
+        .collect()
+}
+
+/// Why everything is read.
+struct Because {
+    why: Option<String>,
+    /// A beginning that was found on the way.
+    link: Option<String>,
+}
+
+impl Because {
+    fn of(why: impl Into<String>) -> Self {
+        Self {
+            why: Some(why.into()),
+            link: None,
+        }
+    }
+}
+
+async fn look(
+    run: &Run,
+    endpoint: &Endpoint,
+    meter: &Meter,
+) -> Result<(Found, Vec<Change>), Stopped> {
+    let mut found = Found {
+        endpoint: endpoint.name.to_owned(),
+        config_hash: config_hash(endpoint),
+        is_full: true,
+        why: None,
+        link: None,
+        objects: None,
+        collections: endpoint
+            .collections
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect(),
+        of_objects: endpoint.of_objects,
+    };
+    let because = match usable(run, &found) {
+        Err(because) => because,
+        Ok((known, token)) => match follow(run, &token, meter).await? {
+            Err(because) => because,
+            Ok((changes, link)) => {
+                found.is_full = false;
+                found.objects = token.objects;
+                found.link = Some(link);
+                let gone = changes.iter().filter(|change| change.is_removed).count();
+                found.why = Some(format!(
+                    "only what changed in the last {}: {} to read again, {gone} said to be gone",
+                    readable(Duration::from_secs(known.age_seconds)),
+                    changes.len() - gone,
+                ));
+                return Ok((found, changes));
+            }
+        },
+    };
+    let mut why = because.why.map(|why| format!("read in full: {why}"));
+    found.link = because.link;
+    if found.link.is_none() {
+        match run
+            .graph
+            .delta_from_now(endpoint.name, &endpoint.select, meter)
+            .await
+        {
+            Ok(link) => found.link = Some(link),
+            Err(error) if ends_all(&error) => return Err(error.into()),
+            Err(error) => {
+                let also = format!("changes cannot be followed: {error}");
+                why = Some(why.map_or(also.clone(), |why| format!("{why}; {also}")));
+            }
+        }
+    }
+    found.why = why;
+    Ok((found, Vec::new()))
+}
+
+/// The token of the endpoint, if it may be used.
+fn usable<'a>(run: &'a Run, found: &Found) -> Result<(&'a DeltaToken, Token), Because> {
+    let mode = run.config.mode;
+    if mode == Mode::Full {
+        return Err(Because {
+            why: None,
+            link: None,
+        });
+    }
+    let known = (run.deltas.known.iter()).find(|token| token.endpoint == found.endpoint);
+    let Some(known) = known else {
+        return Err(Because::of("no earlier reading is known"));
+    };
+    if known.config_hash != found.config_hash {
+        return Err(Because::of("something else is read than by the last run"));
+    }
+    let age = Duration::from_secs(known.age_seconds);
+    if age > MAX_TOKEN_AGE {
+        let age = readable(age);
+        return Err(Because::of(format!("the last run was {age} ago")));
+    }
+    let full_read = known.full_read_age_seconds.map(Duration::from_secs);
+    match full_read {
+        None => return Err(Because::of("no full reading is known")),
+        Some(age) if mode == Mode::Auto && age >= run.config.full_read_every => {
+            let age = readable(age);
+            return Err(Because::of(format!("the last full reading was {age} ago")));
+        }
+        Some(_) => {}
+    }
+    match Token::parse(&known.token.0) {
+        Some(token) => Ok((known, token)),
+        None => Err(Because::of("what the last run kept is not readable")),
+    }
+}
+
+/// What changed since the token, and where the next round begins; or why that is of no use.
+async fn follow(
+    run: &Run,
+    token: &Token,
+    meter: &Meter,
+) -> Result<Result<(Vec<Change>, String), Because>, Stopped> {
+    let few = |objects: u64| usize::try_from(objects / ONE_OF).unwrap_or(MAX_CHANGES);
+    let most = token
+        .objects
+        .map_or(MAX_CHANGES, |objects| few(objects).max(ALWAYS_FEW))
+        .min(MAX_CHANGES);
+    let (mut named, link) = match run.graph.delta(&token.link, most, meter).await {
+        Ok(told) => told,
+        Err(error) if ends_all(&error) => return Err(error.into()),
+        Err(error) => {
+            let why = format!("the changes since the last run are not to be had ({error})");
+            return Ok(Err(Because::of(why)));
+        }
+    };
+    if named.len() > most {
+        return Ok(Err(Because {
+            why: Some(format!("more than {most} objects changed")),
+            link: (!link.is_empty()).then_some(link),
+        }));
+    }
+    // Not there a run ago, and not called removed: if they still are not, they are gone.
+    for id in &token.again {
+        named.insert(*id, true);
+    }
+    let changes = named
+        .into_iter()
+        .map(|(id, is_removed)| Change { id, is_removed });
+    Ok(Ok((changes.collect(), link)))
+}
+
+/// Does this end the whole run, and not only the hope for a delta?
+fn ends_all(error: &GraphError) -> bool {
+    matches!(
+        error,
+        GraphError::Cancelled | GraphError::SignIn(_) | GraphError::Unauthorized
+    )
+}
+
+/// A time span for people.
+fn readable(span: Duration) -> String {
+    let (value, unit) = match span.as_secs() {
+        seconds @ 0..120 => (seconds, "second"),
+        seconds @ 120..7_200 => (seconds / 60, "minute"),
+        seconds @ 7_200..172_800 => (seconds / 3_600, "hour"),
+        seconds => (seconds / 86_400, "day"),
+    };
+    format!("{value} {unit}{}", if value == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_spans_are_told_in_the_unit_that_fits() {
+        let told = |seconds| readable(Duration::from_secs(seconds));
+        assert_eq!(told(1), "1 second");
+        assert_eq!(told(119), "119 seconds");
+        assert_eq!(told(3_600), "60 minutes");
+        assert_eq!(told(86_400), "24 hours");
+        assert_eq!(told(7 * 86_400), "7 days");
+    }
+}
