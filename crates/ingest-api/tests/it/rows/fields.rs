@@ -85,8 +85,7 @@ async fn index(app: &TestApp, entity: Entity, names: &[&str]) {
     }
 }
 
-/// Every table is read by this index, and at most the rows of a page, and those that are equal in all that the index has of
-/// the key, are sorted.
+/// Every table is read by this index, and at most the rows of a page are sorted.
 #[track_caller]
 fn is_read_by(plan: &Value, spec: &EntitySpec, field: &Field, what: &str) {
     let index = format!("{}_{}", spec.table, field.sql);
@@ -106,24 +105,12 @@ fn is_read_by(plan: &Value, spec: &EntitySpec, field: &Field, what: &str) {
             "{what}: {plan:#}"
         );
     }
-    let sorts = nodes.iter().filter(|node| node["Node Type"] == "Sort");
-    assert!(sorts.count() <= 1, "{what}: {plan:#}");
-    for node in &nodes {
-        if node["Node Type"] != "Incremental Sort" {
-            continue;
-        }
-        let last_id = spec
-            .key
-            .iter()
-            .rfind(|part| part.kind == ColumnKind::Uuid && part.sql != field.sql)
-            .expect("an id in the key");
-        let presorted = node["Presorted Key"].to_string();
-        let is_of_texts = spec.key.iter().any(|part| part.kind == ColumnKind::Text);
-        assert!(
-            is_of_texts && presorted.contains(last_id.sql),
-            "{what}: {plan:#}"
-        );
-    }
+    let is_sort = |node: &&&Value| {
+        let kind = node["Node Type"].as_str();
+        kind.is_some_and(|kind| kind.contains("Sort"))
+    };
+    let sorts = nodes.iter().filter(is_sort).count();
+    assert!(sorts <= 1, "{what}: {plan:#}");
 }
 
 /// Both ways; both ends, and before and behind every page.
@@ -200,5 +187,41 @@ async fn a_page_among_many_rows_reads_a_page_of_them_and_without_the_index_all()
                 assert!(read <= 400.0, "{entity} by {sort}, {direction:?}: {plan:#}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn where_the_rows_of_a_value_end_the_page_reads_none_of_those_between_them_and_the_end_of_the_keys()
+ {
+    let app = server(at_once()).await;
+    let entity = Entity::ResourceAssignments;
+    let spec = entity::spec(entity).expect("a specification");
+    fill(&app, spec, 8_000).await;
+    // Seven of ten have the one state, and all of them come first in the order of keys.
+    sqlx::raw_sql(
+        "update resource_assignments set deleted_at = null, \
+         state = case when resource_id < 'b3333333-0000-0000-0000-000000000000' then 'A' else 'B' end",
+    )
+    .execute(&app.pool)
+    .await
+    .expect("states");
+    sqlx::raw_sql("vacuum full analyze resource_assignments")
+        .execute(&mut app.connect().await)
+        .await
+        .expect("statistics");
+    index(&app, entity, &["state"]).await;
+    let last = Question::new(&app, entity, "state", Some("state eq 'A'")).await;
+    let last = last.ends(&app, Direction::Before(None)).await.1;
+    let first = Question::new(&app, entity, "state", Some("state eq 'B'")).await;
+    let first = first.ends(&app, Direction::After(None)).await.0;
+    let question = Question::new(&app, entity, "state", None).await;
+    for direction in [
+        Direction::After(Some(last.clone())),
+        Direction::Before(Some(last)),
+        Direction::After(Some(first.clone())),
+        Direction::Before(Some(first)),
+    ] {
+        let plan = question.work(&app, direction.clone()).await;
+        assert!(rows_read(&plan) <= 100.0, "{direction:?}: {plan:#}");
     }
 }

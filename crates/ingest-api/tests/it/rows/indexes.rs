@@ -7,7 +7,8 @@ use ingest_api::{
     attributes::promoted,
     entity,
     query::{
-        Direction, Filter, Format, Limits, Names, Order, Page, Scope, Source, Writer, read_page,
+        Cursor, Direction, Filter, Format, Limits, Names, Order, Page, Scope, Source, Writer,
+        read_page,
     },
 };
 use serde_json::{Value, json};
@@ -79,6 +80,14 @@ impl Question {
             }
         }
         directions
+    }
+
+    /// The places of the first and the last row of a page.
+    pub async fn ends(&self, app: &TestApp, direction: Direction) -> (Cursor, Cursor) {
+        let writer = Writer::new(&self.names, &[], Format::Json);
+        let rows = read_page(&app.pool, self.page(direction), &writer, b"", LIMITS).await;
+        let rows = rows.expect("rows");
+        (rows.first.expect("a row"), rows.last.expect("a row"))
     }
 
     /// The plan where there are few rows: PostgreSQL would not take the trouble.
