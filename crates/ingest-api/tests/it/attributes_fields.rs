@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{Answer, TestApp, id, until},
     attributes::{at_once, demote, path, promote, server, until_is},
+    openapi_examples::stand_alone,
 };
 
 pub async fn ask(app: &TestApp, entity: &str, field: &str) -> Answer {
@@ -266,6 +267,30 @@ async fn what_is_no_field_to_sort_by_or_has_an_index_is_refused_and_named() {
     until_is(&app, &answer["items"][0], "ready").await;
     let asked = "select count(*) from promoted_attributes";
     assert_eq!(app.count(asked).await, 1);
+}
+
+#[test]
+fn the_document_asks_for_an_attribute_or_a_field_and_for_a_type_of_attributes_only() {
+    let promote = json!({"$ref": "#/components/schemas/Promote"});
+    let promote = jsonschema::validator_for(&stand_alone(&promote)).expect("a schema");
+    for (body, is_taken) in [
+        (json!({"attribute": "a"}), true),
+        (json!({"attribute": "a", "type": "text"}), true),
+        (json!({"attribute": "a", "field": null}), true),
+        (json!({"field": "department"}), true),
+        (
+            json!({"field": "department", "attribute": null, "type": null}),
+            true,
+        ),
+        (json!({}), false),
+        (json!({"attribute": null, "field": null}), false),
+        (json!({"attribute": "a", "field": "department"}), false),
+        (json!({"field": "department", "type": "text"}), false),
+    ] {
+        let mut body = body;
+        body["entity"] = json!("principals");
+        assert_eq!(promote.is_valid(&body), is_taken, "{body}");
+    }
 }
 
 #[tokio::test]
