@@ -329,11 +329,7 @@ fn custom_promotions(entity: Entity, names: &[String]) -> Vec<Promote> {
     names
         .iter()
         .filter(|name| schema["properties"].get(name.as_str()).is_none())
-        .map(|name| Promote {
-            entity,
-            attribute: name.clone(),
-            value_type: None,
-        })
+        .map(|name| Promote::attribute(entity, name))
         .collect()
 }
 
