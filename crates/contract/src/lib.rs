@@ -26,6 +26,7 @@
 mod answer;
 mod attribute;
 mod checkpoint;
+mod delta_token;
 mod entity;
 mod envelope;
 mod held;
@@ -46,6 +47,10 @@ pub use attribute::{
 };
 pub use checkpoint::{
     CheckpointEntry, CheckpointPage, ClaimRun, MAX_CHECKPOINT_ENTRIES, RunClaimed, SaveCheckpoint,
+};
+pub use delta_token::{
+    DeltaToken, DeltaTokens, MAX_COMMIT_TOKENS, MAX_TOKEN_BYTES, NewDeltaToken, SaveDeltaToken,
+    TokenText,
 };
 pub use entity::{Entity, UnknownEntity};
 pub use envelope::{Completeness, IdGeneration, IngestRequest, Scope, SyncMode, SyncStep};

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use uuid::Uuid;
 
-use crate::{Completeness, Entity, IdGeneration, IngestAnswer, Scope, SyncMode, SystemId};
+use crate::{
+    Completeness, Entity, IdGeneration, IngestAnswer, NewDeltaToken, Scope, SyncMode, SystemId,
+};
 
 /// Body of `POST /api/ingest/sessions`.
 #[skip_serializing_none]
@@ -57,6 +59,10 @@ pub struct SessionOpened {
 pub struct Batch<R> {
     /// The records.
     pub records: Vec<R>,
+    /// Keys of rows that the commit removes or holds: a uuid, or an object with the key's fields. Only in sessions with
+    /// the sync mode `delta`. They come after the records of their batch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deleted_ids: Vec<serde_json::Value>,
 }
 
 /// Body of `POST /api/ingest/sessions/{syncId}/commit`.
@@ -68,6 +74,9 @@ pub struct Commit {
     /// What was read to the end; nothing when absent.
     #[serde(flatten)]
     pub completeness: Completeness,
+    /// Where the next delta readings begin: saved with the commit, or not at all. At most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delta_tokens: Vec<NewDeltaToken>,
 }
 
 /// Where a session stands.

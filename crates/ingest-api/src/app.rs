@@ -27,7 +27,7 @@ use crate::{
     auth,
     body::Pace,
     config::ServerSettings,
-    deletion, edge,
+    deletion, delta_token, edge,
     error::ApiError,
     health, history, ingest,
     memory::{Memory, PATIENCE},
@@ -123,6 +123,7 @@ pub fn routes() -> Routes {
         .merge(session::routes())
         .merge(deletion::routes())
         .merge(run::routes())
+        .merge(delta_token::routes())
         .merge(read::routes())
         .merge(history::routes())
         .merge(attributes::routes())

@@ -43,6 +43,7 @@ mod view_refresh;
 pub mod attributes;
 pub mod auth;
 pub mod deletion;
+mod delta_token;
 pub mod entity;
 pub mod history;
 pub mod ingest;

@@ -36,6 +36,7 @@
 mod address;
 mod builder;
 mod client;
+mod delta_token;
 mod error;
 mod run;
 mod session;

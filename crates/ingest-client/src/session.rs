@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use contract::{
-    Completeness, IngestAnswer,
+    Completeness, IngestAnswer, NewDeltaToken,
     session::{Batch, Commit, SessionState, SessionStatus},
 };
 use reqwest::Method;
@@ -46,7 +46,10 @@ impl SyncSession {
         records: &[R],
     ) -> Result<IngestAnswer, ClientError> {
         let records = records.to_vec();
-        let body = self.client.records_body(&Batch { records })?;
+        let body = self.client.records_body(&Batch {
+            records,
+            deleted_ids: Vec::new(),
+        })?;
         self.put_body(seq, body).await
     }
 
@@ -105,9 +108,20 @@ impl SyncSession {
         batches: u64,
         completeness: Completeness,
     ) -> Result<IngestAnswer, ClientError> {
+        self.commit_with(batches, completeness, Vec::new()).await
+    }
+
+    /// [`commit`](Self::commit) that also says where the next delta readings begin: saved with the commit, or not at all.
+    pub async fn commit_with(
+        &self,
+        batches: u64,
+        completeness: Completeness,
+        delta_tokens: Vec<NewDeltaToken>,
+    ) -> Result<IngestAnswer, ClientError> {
         let body = small_body(&Commit {
             batches,
             completeness,
+            delta_tokens,
         })?;
         let path = format!("ingest/sessions/{}/commit", self.sync_id);
         let call = Call::new("commit session", Method::POST, path)

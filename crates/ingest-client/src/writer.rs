@@ -2,13 +2,14 @@
 
 use std::{marker::PhantomData, time::Duration};
 
-use contract::{Completeness, IngestAnswer};
+use contract::{Completeness, IngestAnswer, NewDeltaToken};
 use serde::Serialize;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{ClientError, SyncSession};
 
 const BATCH_OPENS: &[u8] = br#"{"records":["#;
+const REMOVALS_OPEN: &[u8] = br#"],"deletedIds":["#;
 const BATCH_CLOSES: &[u8] = b"]}";
 
 /// How long a writer that is given up waits for its batches under way. The register finishes them before it aborts the
@@ -46,6 +47,8 @@ pub struct BatchWriter<R> {
     limits: BatchLimits,
     buffer: Vec<u8>,
     buffered: usize,
+    /// Keys of rows to remove, which come after the records of their batch.
+    removals: Vec<u8>,
     next_seq: u64,
     under_way: JoinSet<Result<IngestAnswer, ClientError>>,
     record: PhantomData<fn(R)>,
@@ -59,6 +62,7 @@ impl<R: Serialize> BatchWriter<R> {
             limits,
             buffer: BATCH_OPENS.to_vec(),
             buffered: 0,
+            removals: Vec::new(),
             next_seq: 0,
             under_way: JoinSet::new(),
             record: PhantomData,
@@ -83,13 +87,37 @@ impl<R: Serialize> BatchWriter<R> {
     /// Adds a record. An error may be about a batch sent earlier; the session cannot be finished after it. May be dropped
     /// while it waits: batches under way go on, and the writer can still be given up.
     pub async fn push(&mut self, record: &R) -> Result<(), ClientError> {
+        if !self.removals.is_empty() {
+            // In their batch they would come after this record.
+            self.send_buffer().await?;
+        }
         if self.buffered > 0 {
             self.buffer.push(b',');
         }
         serde_json::to_writer(&mut self.buffer, record)
             .map_err(|error| ClientError::Unserialisable(error.to_string()))?;
+        self.added().await
+    }
+
+    /// Names a row to remove at the commit, in a session whose mode is delta: by its id, or an object with the fields of its
+    /// key. Of records and removals of the same row the last one counts. Records that are pushed after a removal go into
+    /// another batch, so push those of a page first where their order does not matter. As [`push`](Self::push) otherwise.
+    pub async fn remove<K: Serialize>(&mut self, key: &K) -> Result<(), ClientError> {
+        let before = self.removals.len();
+        if before > 0 {
+            self.removals.push(b',');
+        }
+        if let Err(error) = serde_json::to_writer(&mut self.removals, key) {
+            self.removals.truncate(before);
+            return Err(ClientError::Unserialisable(error.to_string()));
+        }
+        self.added().await
+    }
+
+    async fn added(&mut self) -> Result<(), ClientError> {
         self.buffered += 1;
-        if self.buffered >= self.limits.max_records || self.buffer.len() >= self.limits.max_bytes {
+        let length = self.buffer.len() + self.removals.len();
+        if self.buffered >= self.limits.max_records || length >= self.limits.max_bytes {
             self.send_buffer().await?;
         }
         Ok(())
@@ -103,6 +131,10 @@ impl<R: Serialize> BatchWriter<R> {
             self.collect_one().await?;
         }
         let mut json = std::mem::replace(&mut self.buffer, BATCH_OPENS.to_vec());
+        if !self.removals.is_empty() {
+            json.extend_from_slice(REMOVALS_OPEN);
+            json.append(&mut self.removals);
+        }
         json.extend_from_slice(BATCH_CLOSES);
         self.buffered = 0;
         let seq = self.next_seq;
@@ -134,9 +166,24 @@ impl<R: Serialize> BatchWriter<R> {
 
     /// Sends the rest and commits. The answer counts the whole session: its batches and the commit. A failure gives the
     /// session up.
-    pub async fn finish(mut self, completeness: Completeness) -> Result<IngestAnswer, ClientError> {
+    pub async fn finish(self, completeness: Completeness) -> Result<IngestAnswer, ClientError> {
+        self.finish_with(completeness, Vec::new()).await
+    }
+
+    /// [`finish`](Self::finish) that also says where the next delta readings begin: saved with the commit, or not at all.
+    pub async fn finish_with(
+        mut self,
+        completeness: Completeness,
+        delta_tokens: Vec<NewDeltaToken>,
+    ) -> Result<IngestAnswer, ClientError> {
         let finished = match self.flush().await {
-            Ok(()) => self.session.commit(self.next_seq, completeness).await,
+            Ok(()) => {
+                let batches = self.next_seq;
+                (self
+                    .session
+                    .commit_with(batches, completeness, delta_tokens))
+                .await
+            }
             Err(error) => Err(error),
         };
         if finished.is_err() {

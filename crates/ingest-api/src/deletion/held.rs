@@ -6,9 +6,9 @@ use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Limits, Verdict, judge,
+    Limits, QuestionChange, Verdict, judge,
     list::{COLUMNS, read},
-    missing, rows,
+    missing, named, rows,
 };
 use crate::{
     auth::Caller,
@@ -56,8 +56,7 @@ pub async fn conclude(
                 .into(),
         ));
     }
-    let load = session.load()?;
-    merge::open_stage(connection, statements(load.spec)).await?;
+    merge::open_stage(connection, statements(session.spec()?)).await?;
     let would_delete = missing::stage(connection, session, completeness).await?;
     if would_delete == 0 {
         expire_older(connection, session).await?;
@@ -78,15 +77,58 @@ pub async fn conclude(
         extent = missing::extent(connection, session, Limits::default()).await?;
         verdict = judge(would_delete, extent, change);
     }
-    match verdict {
+    let judged = Judged {
+        would_delete,
+        of: extent.before,
+        verdict,
+    };
+    carry_out(connection, caller, session, judged).await
+}
+
+/// Removes or holds what a delta session named, inside the commit's transaction. The gate is closed: nobody meets or
+/// writes rows meanwhile.
+pub async fn conclude_named(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    session: &Session,
+) -> Result<Removal, ApiError> {
+    merge::open_stage(connection, statements(session.spec()?)).await?;
+    let would_delete = named::stage(connection, session).await?;
+    if would_delete == 0 {
+        return Ok(Removal::Applied(0));
+    }
+    // A person who has to decide is told exactly of how many rows these are.
+    let extent = missing::extent(connection, session, Limits::default()).await?;
+    let judged = Judged {
+        would_delete,
+        of: extent.before,
+        verdict: judge(would_delete, extent, QuestionChange::None),
+    };
+    carry_out(connection, caller, session, judged).await
+}
+
+/// Staged removals, and what the guard says about them.
+struct Judged {
+    would_delete: u64,
+    of: u64,
+    verdict: Verdict,
+}
+
+async fn carry_out(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    session: &Session,
+    judged: Judged,
+) -> Result<Removal, ApiError> {
+    match judged.verdict {
         Verdict::Apply => Ok(Removal::Applied(
-            merge::remove_staged(connection, load).await?,
+            merge::remove_staged(connection, session.load()?).await?,
         )),
         Verdict::Hold(reason) => {
             let held = Held {
                 change_set_id: Uuid::now_v7(),
-                would_delete,
-                of: extent.before,
+                would_delete: judged.would_delete,
+                of: judged.of,
                 reason: Some(reason.to_owned()),
             };
             hold(connection, caller, session, &held, reason).await?;
@@ -200,6 +242,7 @@ pub async fn apply(connection: &mut PgConnection, change_set: &ChangeSet) -> Res
         sync_id: change_set.sync_id,
         mode: contract::SyncMode::Full,
         not_before: change_set.created_at,
+        seq: None,
     };
     let removed = merge::remove_staged(connection, load).await?;
     sqlx::query(

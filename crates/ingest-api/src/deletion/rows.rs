@@ -16,7 +16,7 @@ fn spec_of(change_set: &ChangeSet) -> Result<&'static EntitySpec, ApiError> {
 }
 
 /// `t.key = h.row_key[1]::uuid and …`
-fn key_match(spec: &EntitySpec) -> String {
+pub fn key_match(spec: &EntitySpec) -> String {
     (1..)
         .zip(spec.key)
         .map(|(place, column)| {

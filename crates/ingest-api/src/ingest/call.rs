@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use axum::http::{HeaderMap, StatusCode};
-use contract::{Entity, IngestAnswer, MAX_RECORDS, SyncMode, session::OpenSession};
-use serde_json::{Map, Value as Json};
+use contract::{Entity, IngestAnswer, SyncMode, session::OpenSession};
+use serde_json::Value as Json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{
     durable::retrying,
     error::ApiError,
     merge,
-    record::{self, Decoded, Key},
+    record::{Decoded, Key},
     session::{self, Form, Session, gate},
 };
 
@@ -137,37 +137,8 @@ pub async fn remove_named(
     if deleted_ids.is_empty() {
         return Ok(0);
     }
-    if deleted_ids.len() > MAX_RECORDS {
-        return Err(ApiError::TooLarge(format!(
-            "a call names at most {MAX_RECORDS} rows to remove"
-        )));
-    }
-    let spec = session.spec()?;
-    let ids = session.id_rule();
-    let mut keys = Vec::with_capacity(deleted_ids.len());
-    for (index, entry) in deleted_ids.iter().enumerate() {
-        let object = match entry {
-            Json::Object(object) => object.clone(),
-            Json::String(_) if spec.key.len() == 1 => {
-                Map::from_iter([(spec.key[0].wire.to_owned(), entry.clone())])
-            }
-            _ => {
-                let fields: Vec<&str> = spec.key.iter().map(|column| column.wire).collect();
-                let detail = format!(
-                    "an entry must be the key of a row: an object with {}",
-                    fields.join(", ")
-                );
-                return Err(ApiError::bad_field(&format!("deletedIds/{index}"), detail));
-            }
-        };
-        let key = record::parse_key(spec, &ids, &object).map_err(|misfit| {
-            ApiError::bad_field(
-                &format!("deletedIds/{index}{}", misfit.pointer),
-                misfit.detail,
-            )
-        })?;
-        keys.push(Key::new(&key));
-    }
+    let keys = session::named_keys(session, deleted_ids)?;
+    let mut keys: Vec<Key> = keys.iter().map(|key| Key::new(key)).collect();
     keys.sort();
     keys.dedup();
     Ok(merge::remove(connection, session.load()?, &keys).await?)

@@ -14,7 +14,7 @@ use crate::{
     body::{Received, RecordBody},
     error::ApiError,
     record::{Decoded, Decoder},
-    session::{self, Form, Place, Session},
+    session::{self, Brought, Form, Place, Session},
 };
 
 /// One step of a chunked load.
@@ -83,8 +83,12 @@ impl Chunk<'_> {
         require_same_load(&session, self.entity, &received.envelope)?;
         let mut answer = self.put(&session, &received).await?;
         if self.step == SyncStep::End {
-            let completeness = received.envelope.completeness();
-            answer = session::commit(self.state, self.caller, sync_id, None, completeness).await?;
+            let end = session::End {
+                batches: None,
+                completeness: received.envelope.completeness(),
+                delta_tokens: Vec::new(),
+            };
+            answer = session::commit(self.state, self.caller, sync_id, &end).await?;
         }
         Ok((StatusCode::OK, answer))
     }
@@ -128,7 +132,10 @@ impl Chunk<'_> {
             session,
             Place::Next,
             received.hash,
-            &received.records,
+            Brought {
+                records: &received.records,
+                removals: &[],
+            },
         )
         .await
     }
@@ -160,7 +167,7 @@ fn require_same_load(
     entity: Entity,
     envelope: &Envelope,
 ) -> Result<(), ApiError> {
-    let is_same = session.is_chunked
+    let is_same = session.form == Form::Chunked
         && session.wanted.entity == entity
         && envelope
             .system_id

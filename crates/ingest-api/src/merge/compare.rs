@@ -90,10 +90,21 @@ pub async fn find_refused(
     statements: &Statements,
     refused: &[Key],
 ) -> Result<Vec<i64>, MergeError> {
+    find_rows(connection, load, statements, slices(refused)).await
+}
+
+/// The numbers of the rows with these keys that exist.
+pub async fn find_rows<'k>(
+    connection: &mut PgConnection,
+    load: Load,
+    statements: &Statements,
+    keys: impl Iterator<Item = &'k [u8]>,
+) -> Result<Vec<i64>, MergeError> {
+    let keys: Vec<&[u8]> = keys.collect();
     let mut found = Vec::new();
-    for keys in refused.chunks(CHUNK) {
+    for keys in keys.chunks(CHUNK) {
         let query = sqlx::query(statements.find_rows).bind(load.system_id);
-        for row in bind_keys(query, load.spec, slices(keys))
+        for row in bind_keys(query, load.spec, keys.iter().copied())
             .fetch_all(&mut *connection)
             .await?
         {

@@ -5,7 +5,13 @@ use serde_json::Map;
 use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-use super::{Load, MergeError, Merged, Statements, arrays::bind_keys, met::Met, write::Chosen};
+use super::{
+    Load, MergeError, Merged, Statements,
+    arrays::bind_keys,
+    compare,
+    met::{self, Met},
+    write::Chosen,
+};
 use crate::{
     entity::Column,
     record::{Batch, Field, RowRef, Rows, RowsBuilder, canonical},
@@ -94,6 +100,17 @@ impl Laid {
             places: &new_places,
         };
         super::write(connection, load, statements, changed_rows, new_rows).await?;
+        if load.seq.is_some() {
+            // Rows that exist are remembered as met; these are there only now.
+            let inserted = compare::find_rows(
+                connection,
+                load,
+                statements,
+                new.iter().map(|row: RowRef<'_>| row.key()),
+            )
+            .await?;
+            met::remember(connection, load, inserted, met::Counted::No).await?;
+        }
         merged.updated += changed.len() as u64;
         merged.inserted += new.len() as u64;
         Ok(())

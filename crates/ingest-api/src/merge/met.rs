@@ -43,8 +43,8 @@ pub async fn remember(
         return Ok(());
     }
     sqlx::query(
-        "insert into rows_met (sync_id, system_id, entity, met_at, row_ids, is_counted) \
-         values ($1, $2, $3, greatest(clock_timestamp(), $4), $5::text::int8multirange, $6)",
+        "insert into rows_met (sync_id, system_id, entity, met_at, row_ids, is_counted, seq) \
+         values ($1, $2, $3, greatest(clock_timestamp(), $4), $5::text::int8multirange, $6, $7)",
     )
     .bind(load.sync_id)
     .bind(load.system_id)
@@ -52,6 +52,7 @@ pub async fn remember(
     .bind(load.not_before)
     .bind(ranges(row_ids))
     .bind(counted == Counted::AtTheEnd)
+    .bind(load.seq)
     .execute(connection)
     .await?;
     Ok(())

@@ -46,6 +46,8 @@ pub struct Load {
     pub mode: SyncMode,
     /// When it was opened. Nothing that it writes or meets counts as earlier, even if the database's clock is set back.
     pub not_before: DateTime<Utc>,
+    /// The batch, where it must be known later which batch brought a row: in sessions that name rows to remove.
+    pub seq: Option<i64>,
 }
 
 /// What a merge did.

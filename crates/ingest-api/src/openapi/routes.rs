@@ -62,6 +62,16 @@ impl Routes {
         self.on(MethodFilter::PUT, "put", path, handler, operation)
     }
 
+    /// Answers DELETE at a path.
+    #[must_use]
+    pub fn delete<H, T>(self, path: &str, handler: H, operation: Operation) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        self.on(MethodFilter::DELETE, "delete", path, handler, operation)
+    }
+
     fn on<H, T>(
         mut self,
         filter: MethodFilter,

@@ -60,7 +60,7 @@ pub async fn purge_met(
 ) -> Result<(), sqlx::Error> {
     let sql = "delete from rows_met m where m.ctid = any (array( \
          select o.ctid from rows_met o left join (select s.system_id, s.entity, min(s.read_since) as since \
-         from sync_sessions s where s.state = 'open' and s.sync_mode = 'full' group by s.system_id, s.entity) reading \
+         from sync_sessions s where s.state = 'open' and (s.sync_mode = 'full' or s.form = 'session') group by s.system_id, s.entity) reading \
          on reading.system_id = o.system_id and reading.entity = o.entity \
          where o.met_at < $1 and (reading.since is null or o.met_at < reading.since) \
          and not exists (select from sync_sessions s where s.sync_id = o.sync_id and s.state = 'open') limit $2))";

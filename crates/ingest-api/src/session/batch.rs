@@ -6,15 +6,15 @@ use contract::{IngestAnswer, MAX_ERRORS_IN_ANSWER, session::OpenSession};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, types::Json};
 use uuid::Uuid;
 
-use super::{Session, gate, quarantine, store};
+use super::{Session, gate, quarantine, removals, store};
 use crate::{
     app::AppState,
     auth::Caller,
     durable::retrying,
     entity,
     error::ApiError,
-    merge::{News, merge},
-    record::{Decoded, Decoder, LoadContext, Refusal},
+    merge::{Load, News, merge},
+    record::{Decoded, Decoder, LoadContext, Refusal, Value},
 };
 
 /// What a batch did, before it is committed.
@@ -54,7 +54,10 @@ pub async fn apply_batch(
     decoded: &Decoded,
     news: &News,
 ) -> Result<Arrived, ApiError> {
-    let load = session.load()?;
+    let load = Load {
+        seq: session.takes_removals().then_some(seq),
+        ..session.load()?
+    };
     let scope = &session.wanted.scope;
     let merged = merge(connection, load, scope, &decoded.batch, news).await?;
     let unidentified = decoded
@@ -115,6 +118,16 @@ pub enum Place {
     Next,
 }
 
+/// What a batch brings.
+#[derive(Debug, Clone, Copy)]
+pub struct Brought<'a> {
+    /// Its records.
+    pub records: &'a Decoded,
+    /// Keys of rows to remove at the commit, of a session that [takes them](Session::takes_removals). They come after the
+    /// records.
+    pub removals: &'a [Vec<Value>],
+}
+
 /// Takes a batch of an open session. The same number with the same bytes is answered as the first time.
 pub async fn put_batch(
     state: &AppState,
@@ -122,8 +135,9 @@ pub async fn put_batch(
     session: &Session,
     place: Place,
     body_hash: [u8; 32],
-    decoded: &Decoded,
+    brought: Brought<'_>,
 ) -> Result<IngestAnswer, ApiError> {
+    let decoded = brought.records;
     let _room = state.ingest_room().await?;
     let sync_id = session.sync_id;
     let answer = retrying(|| async {
@@ -149,6 +163,7 @@ pub async fn put_batch(
             return answer.ok_or(ApiError::Contention);
         };
         let mut arrived = apply_batch(&mut transaction, session, seq, decoded, &state.news).await?;
+        removals::stage(&mut transaction, sync_id, seq, brought.removals).await?;
         arrived.answer.duration_ms = started.elapsed().as_millis() as u64;
         remember(&mut transaction, sync_id, place, seq, &arrived).await?;
         transaction.commit().await?;

@@ -1,37 +1,59 @@
 //! The end of a load: what was not met is removed, or held.
 
-use contract::{Completeness, IngestAnswer, SyncMode, session::SessionState};
+use contract::{Completeness, IngestAnswer, NewDeltaToken, SyncMode, session::SessionState};
 use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Arrived, Session, batch::touch, store};
+use super::{Arrived, Session, batch::touch, gate, removals, store};
 use crate::{
     app::AppState,
     auth::Caller,
     deletion::{self, Removal},
+    delta_token,
     durable::retrying,
     error::ApiError,
 };
 
-/// Commits a session of `batches` batches. A commit that is repeated after a lost answer gets the same answer.
+/// What a commit says.
+#[derive(Debug)]
+pub struct End {
+    /// How many batches were sent, where they are numbered.
+    pub batches: Option<u64>,
+    /// What was read to its end.
+    pub completeness: Completeness,
+    /// Where the next delta readings begin.
+    pub delta_tokens: Vec<NewDeltaToken>,
+}
+
+/// Commits a session. A commit that is repeated after a lost answer gets the same answer.
 pub async fn commit(
     state: &AppState,
     caller: &Caller,
     sync_id: Uuid,
-    batches: Option<u64>,
-    completeness: Completeness,
+    end: &End,
 ) -> Result<IngestAnswer, ApiError> {
     retrying(|| async {
         let started = std::time::Instant::now();
         let mut transaction = state.pool.begin().await?;
+        // Before the session itself: its batches go through the gate before they share it.
+        let is_closed = removals::are_staged(&mut transaction, sync_id).await?;
+        if is_closed {
+            let session = store::load(&mut transaction, caller, sync_id, false).await?;
+            let wanted = &session.wanted;
+            gate::close_to_remove(&mut transaction, wanted.system_id, wanted.entity).await?;
+        }
         store::hold_alone(&mut transaction, sync_id).await?;
+        if !is_closed && removals::are_staged(&mut transaction, sync_id).await? {
+            // They came at this very moment.
+            return Err(ApiError::Contention);
+        }
         let session = store::load(&mut transaction, caller, sync_id, false).await?;
         if session.state == SessionState::Committed {
             return Ok(session.totals);
         }
         session.require_open()?;
-        if let Some(batches) = batches {
+        if let Some(batches) = end.batches {
             require_all(&mut transaction, sync_id, batches).await?;
         }
         let mut answer = batch_totals(&mut transaction, &session).await?;
@@ -40,12 +62,20 @@ pub async fn commit(
             &mut transaction,
             caller,
             &session,
-            &completeness,
+            &end.completeness,
             &mut answer,
         )
         .await?;
+        let system_id = session.wanted.system_id;
+        delta_token::save(
+            &mut transaction,
+            system_id,
+            Some(sync_id),
+            &end.delta_tokens,
+        )
+        .await?;
         answer.duration_ms += started.elapsed().as_millis() as u64;
-        close(&mut transaction, &session, &completeness, &answer).await?;
+        close(&mut transaction, &session, &end.completeness, &answer).await?;
         transaction.commit().await?;
         state
             .statistics
@@ -58,7 +88,7 @@ pub async fn commit(
     .await
 }
 
-/// Removes, or holds, what a full load did not meet. Does nothing for a delta.
+/// Removes, or holds, what a full load did not meet, or what a delta session named.
 pub async fn conclude(
     connection: &mut PgConnection,
     caller: &Caller,
@@ -67,6 +97,11 @@ pub async fn conclude(
     answer: &mut IngestAnswer,
 ) -> Result<(), ApiError> {
     if session.wanted.sync_mode == SyncMode::Delta {
+        if session.takes_removals() && removals::are_staged(connection, session.sync_id).await? {
+            let removal = deletion::conclude_named(connection, caller, session).await?;
+            note(answer, removal);
+            removals::forget(connection, session.sync_id).await?;
+        }
         return Ok(());
     }
     if !completeness.incomplete_parents.is_empty() && session.spec()?.parent.is_none() {
@@ -78,12 +113,17 @@ pub async fn conclude(
             ),
         ));
     }
-    match deletion::conclude(connection, caller, session, completeness).await? {
+    let removal = deletion::conclude(connection, caller, session, completeness).await?;
+    note(answer, removal);
+    Ok(())
+}
+
+fn note(answer: &mut IngestAnswer, removal: Removal) {
+    match removal {
         Removal::Applied(count) => answer.deleted += count,
         Removal::Held(held) => answer.held = Some(held),
         Removal::Skipped(why) => answer.removals_skipped = Some(why),
     }
-    Ok(())
 }
 
 /// Writes the end of a load.

@@ -42,7 +42,9 @@ pub fn put_batch() -> Operation {
         .says(
             "In any order and in parallel. The same number with the same bytes is answered as the first time. Rows are \
              visible when the batch is answered; a record that cannot be stored is refused by itself and counted in \
-             `rejected`.",
+             `rejected`. A delta session may name rows to remove in `deletedIds`: of a record and a removal of the same row \
+             the last one counts, by number of batch, and in a batch the removal. The commit applies them, or holds them for \
+             a person, all together.",
         )
         .needs(&[Permission::Ingest])
         .path_like(
@@ -73,11 +75,19 @@ fn batch_schema() -> SchemaOf {
             "type": "object",
             "required": ["records"],
             "additionalProperties": false,
-            "properties": {"records": {
-                "type": "array",
-                "description": format!("Records of the session's entity, at most {MAX_RECORDS}."),
-                "items": {"anyOf": records},
-            }},
+            "properties": {
+                "records": {
+                    "type": "array",
+                    "description": format!("Records of the session's entity, at most {MAX_RECORDS}."),
+                    "items": {"anyOf": records},
+                },
+                "deletedIds": {
+                    "type": "array",
+                    "maxItems": MAX_RECORDS,
+                    "description": "Keys of rows that the commit removes or holds; only in sessions with the syncMode `delta`.",
+                    "items": {"type": ["string", "object"]},
+                },
+            },
         })
     })
 }
@@ -86,7 +96,7 @@ pub fn commit() -> Operation {
     session("commitSession", "End a session, with what was read to its end")
         .says(
             "A full load now removes the rows of its scope that it did not bring, in parents that were read to the end, \
-             or holds them for a person. Sent again, it gets the first answer.",
+             or holds them for a person; a delta session so those that it named. Sent again, it gets the first answer.",
         )
         .needs(&[Permission::Ingest])
         .takes::<CommitBody>(json!({"batches": 2, "complete": true}))

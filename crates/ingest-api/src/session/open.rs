@@ -163,7 +163,7 @@ async fn make_way(
         return Ok(false);
     };
     let is_own_restart =
-        form == Form::Chunked && session.is_chunked && session.lineage == caller.lineage;
+        form == Form::Chunked && session.form == Form::Chunked && session.lineage == caller.lineage;
     let end = match session.state {
         SessionState::Open if session.is_overdue => SessionState::Expired,
         SessionState::Open if is_own_restart => SessionState::Aborted,

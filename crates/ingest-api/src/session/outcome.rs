@@ -12,7 +12,7 @@ const MOST_MISSING: i64 = 1_000;
 
 /// The batches of a session, and what they did.
 #[derive(Debug, Clone)]
-pub struct Brought {
+pub struct Outcome {
     /// How many arrived.
     pub batches: u64,
     /// The number behind all of them.
@@ -27,7 +27,7 @@ pub struct Brought {
 pub async fn outcome(
     connection: &mut PgConnection,
     session: &Session,
-) -> Result<Brought, ApiError> {
+) -> Result<Outcome, ApiError> {
     // Once retention took them, their numbers are as the commit wanted them: all of them, from 0.
     let (batches, next_seq, missing) = match session.kept_batches {
         Some(batches) => (batches as u64, batches as u64, Vec::new()),
@@ -38,7 +38,7 @@ pub async fn outcome(
     } else {
         batch_totals(connection, session).await?
     };
-    Ok(Brought {
+    Ok(Outcome {
         batches,
         next_seq,
         missing,

@@ -2,18 +2,27 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use contract::{
-    Completeness, IngestAnswer, Permission,
+    Completeness, IngestAnswer, NewDeltaToken, Permission,
     session::{OpenSession, SessionOpened, SessionPage, SessionState, SessionStatus},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Form, batch, commit::commit, docs, open, outcome::outcome, quarantine, store};
+use super::{
+    Form, batch,
+    commit::{End, commit},
+    docs, open,
+    outcome::outcome,
+    quarantine,
+    removals::named_keys,
+    store,
+};
 use crate::{
     app::AppState,
     auth::Caller,
     body::{Received, RecordBody, SmallBody},
+    delta_token,
     durable::durable,
     error::ApiError,
     openapi::Routes,
@@ -51,10 +60,13 @@ async fn open_session(
     Ok((StatusCode::CREATED, Json(opened)))
 }
 
-/// A batch's envelope has no fields of its own.
+/// What a batch holds beside its records.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BatchEnvelope {}
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct BatchEnvelope {
+    #[serde(default)]
+    deleted_ids: Vec<serde_json::Value>,
+}
 
 async fn put_batch(
     State(state): State<AppState>,
@@ -71,13 +83,24 @@ async fn put_batch(
             store::load(&mut *state.pool.acquire().await?, &caller, sync_id, false).await?;
         let decoder = batch::decoder(&state, &session.wanted)?;
         let received: Received<BatchEnvelope, _> = body.read(decoder).await?;
+        let named = &received.envelope.deleted_ids;
+        if !named.is_empty() && !session.takes_removals() {
+            return Err(ApiError::bad_field(
+                "deletedIds",
+                "only a native session with the syncMode delta takes rows to remove; a full load removes what it does not bring",
+            ));
+        }
+        let removals = named_keys(&session, named)?;
         batch::put_batch(
             &state,
             &caller,
             &session,
             batch::Place::At(seq),
             received.hash,
-            &received.records,
+            batch::Brought {
+                records: &received.records,
+                removals: &removals,
+            },
         )
         .await
     })
@@ -97,6 +120,10 @@ pub struct CommitBody {
     /// Parents (a group, for its members) whose children could not be read to the end: their rows stay.
     #[serde(default)]
     incomplete_parents: Vec<Uuid>,
+    /// Where the next delta readings begin: saved with the commit, or not at all.
+    #[serde(default)]
+    #[schemars(length(max = 50))]
+    delta_tokens: Vec<NewDeltaToken>,
 }
 
 async fn commit_session(
@@ -112,11 +139,13 @@ async fn commit_session(
         complete: end.complete.unwrap_or(!end.incomplete_parents.is_empty()),
         incomplete_parents: end.incomplete_parents,
     };
-    let answer =
-        durable(
-            async move { commit(&state, &caller, sync_id, Some(end.batches), completeness).await },
-        )
-        .await?;
+    delta_token::check(&end.delta_tokens)?;
+    let end = End {
+        batches: Some(end.batches),
+        completeness,
+        delta_tokens: end.delta_tokens,
+    };
+    let answer = durable(async move { commit(&state, &caller, sync_id, &end).await }).await?;
     Ok(Json(answer))
 }
 

@@ -7,10 +7,10 @@ use contract::{
     Entity, IdGeneration, IngestAnswer, Scope, SyncMode, SystemId,
     session::{OpenSession, SessionState, SessionStatus},
 };
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-use super::outcome::Brought;
+use super::{outcome::Outcome, removals};
 use crate::{
     auth::Caller,
     entity::{self, EntitySpec},
@@ -50,7 +50,7 @@ pub struct Session {
     /// Has its time passed?
     pub is_overdue: bool,
     /// How it is made.
-    pub is_chunked: bool,
+    pub form: Form,
     /// What it loads.
     pub wanted: OpenSession,
     /// The key that it belongs to, or the first of those that it was rotated from.
@@ -84,7 +84,13 @@ impl Session {
             sync_id: self.sync_id,
             mode: self.wanted.sync_mode,
             not_before: self.opened_at,
+            seq: None,
         })
+    }
+
+    /// Can its batches name rows to remove at its commit?
+    pub fn takes_removals(&self) -> bool {
+        self.form == Form::Session && self.wanted.sync_mode == SyncMode::Delta
     }
 
     /// How its ids come about.
@@ -107,7 +113,7 @@ impl Session {
     }
 
     /// The session as the API shows it.
-    pub fn status(self, brought: Brought) -> SessionStatus {
+    pub fn status(self, outcome: Outcome) -> SessionStatus {
         SessionStatus {
             sync_id: self.sync_id,
             state: if self.state == SessionState::Open && self.is_overdue {
@@ -122,10 +128,10 @@ impl Session {
             run_id: self.wanted.run_id,
             opened_at: self.opened_at,
             expires_at: self.expires_at,
-            batches: brought.batches,
-            next_seq: brought.next_seq,
-            missing: brought.missing,
-            totals: brought.totals,
+            batches: outcome.batches,
+            next_seq: outcome.next_seq,
+            missing: outcome.missing,
+            totals: outcome.totals,
         }
     }
 }
@@ -340,7 +346,11 @@ fn read(row: &PgRow) -> Result<Session, Box<dyn std::error::Error + Send + Sync>
             _ => SessionState::Expired,
         },
         is_overdue: row.try_get("is_overdue")?,
-        is_chunked: text("form")? == "chunked",
+        form: match text("form")?.as_str() {
+            "session" => Form::Session,
+            "chunked" => Form::Chunked,
+            _ => Form::Call,
+        },
         wanted: OpenSession {
             system_id: row
                 .try_get::<Option<SystemId>, _>("system_id")?
@@ -406,46 +416,9 @@ pub async fn give_up(
     sqlx::query("update sync_sessions set state = $2, closed_at = now() where sync_id = $1 and state = 'open'")
         .bind(sync_id)
         .bind(state)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    Ok(())
-}
-
-/// Something that the caller sent to this load is missing: nothing may be removed at its end. Answers whether there is
-/// such an open load of the key.
-pub async fn mark_incomplete(
-    pool: &PgPool,
-    caller: &Caller,
-    sync_id: Uuid,
-) -> Result<bool, sqlx::Error> {
-    let marked = sqlx::query(
-        "update sync_sessions set unidentified = unidentified + 1 where sync_id = $1 and state = 'open' \
-         and key_id in (select k.key_id from api_keys k where coalesce(k.lineage, k.key_id) = $2)",
-    )
-    .bind(sync_id)
-    .bind(&caller.lineage)
-    .execute(pool)
-    .await?;
-    Ok(marked.rows_affected() > 0)
-}
-
-/// Something that the caller sent is missing, and it cannot be told to which load of this entity it belongs: nothing may
-/// be removed at the end of any that has no numbers to show the gap.
-pub async fn mark_all_incomplete(
-    pool: &PgPool,
-    caller: &Caller,
-    entity: Entity,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "update sync_sessions set unidentified = unidentified + 1 where entity = $2 \
-         and form = 'chunked' and sync_mode = 'full' and state = 'open' \
-         and key_id in (select k.key_id from api_keys k where coalesce(k.lineage, k.key_id) = $1)",
-    )
-    .bind(&caller.lineage)
-    .bind(entity.wire_name())
-    .execute(pool)
-    .await?;
-    Ok(())
+    removals::forget(connection, sync_id).await
 }
 
 /// How many records of a load named a row that another batch had named before, the row being the same already both

@@ -4,10 +4,30 @@ use serde_json::{Value, json};
 
 use crate::app::{TestApp, people};
 
-const ROUTES: [(&str, &str, &[Permission]); 24] = [
+const ROUTES: [(&str, &str, &[Permission]); 28] = [
     ("POST", "/api/ingest/principals", &[Permission::Ingest]),
     ("POST", "/api/ingest/sessions", &[Permission::Ingest]),
     ("POST", "/api/ingest/sync-log", &[Permission::Ingest]),
+    (
+        "GET",
+        "/api/crawlers/delta-tokens?systemId=1",
+        &[Permission::Ingest],
+    ),
+    (
+        "GET",
+        "/api/crawlers/delta-tokens/users?systemId=1",
+        &[Permission::Ingest],
+    ),
+    (
+        "PUT",
+        "/api/crawlers/delta-tokens/users?systemId=1",
+        &[Permission::Ingest],
+    ),
+    (
+        "DELETE",
+        "/api/crawlers/delta-tokens/users?systemId=1",
+        &[Permission::Ingest],
+    ),
     (
         "GET",
         "/api/ingest/sessions?runId=00000000-0000-0000-0000-000000000001",
