@@ -3,6 +3,7 @@
 //! Exit codes: 0 complete, 1 failed or cancelled, 2 wrong usage or configuration, 3 partial or held.
 
 mod args;
+mod check;
 mod display;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc};
@@ -16,7 +17,7 @@ use crate::{
     ConfigError, ConfigFile, CrawlConfig, CrawlError, ProgressEvent, ProgressSink as _, crawl,
     report,
 };
-use args::{Args, Mode};
+use args::{Args, Cli, Command, Mode};
 use display::LogLine;
 pub use display::{Display, ProgressForm};
 
@@ -27,7 +28,11 @@ const PARTIAL: u8 = 3;
 /// Runs the command with the process' arguments.
 pub fn main() -> ExitCode {
     // Ends the process itself on `--help` and on flags that do not exist (with 2).
-    let args = Args::parse();
+    let cli = Cli::parse();
+    if let Some(Command::Check(args)) = cli.command {
+        return check::main(args);
+    }
+    let args = cli.args;
     let form = args.progress.resolved();
     let config = match configuration(args) {
         Ok(config) => config,

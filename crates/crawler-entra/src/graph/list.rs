@@ -110,6 +110,29 @@ impl Graph {
         }
     }
 
+    /// Reads a list that is known to be short, at most so many pages of it.
+    pub async fn short_list(
+        &self,
+        version: Version,
+        relative: &str,
+        most_pages: usize,
+        meter: &Meter,
+    ) -> Result<Vec<Value>, GraphError> {
+        let mut links = NextLink::default();
+        let mut url = self.origin.address(version, relative)?;
+        let mut objects = Vec::new();
+        for _ in 0..most_pages {
+            let page = self.page(url, meter).await?;
+            let next = links.after(self, &page)?;
+            objects.extend(page.value);
+            match next {
+                Some(next) => url = next,
+                None => return Ok(objects),
+            }
+        }
+        Err(GraphError::PagingLoop)
+    }
+
     /// One page at an address that Graph gave.
     pub async fn page(&self, url: Url, meter: &Meter) -> Result<Page, GraphError> {
         self.call(&Outgoing::get(url), meter).await

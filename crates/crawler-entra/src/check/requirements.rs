@@ -1,0 +1,499 @@
+//! What each feature needs: the one table of permissions, licences and probes.
+//!
+//! Permissions come least privileged first; any of a group is enough, one of each group is needed. What the crawler asks for
+//! in the run report, what `crawler-entra check` tells, and `docs/permissions.md` follow this table.
+
+use serde::Serialize;
+
+use crate::{CrawlConfig, graph::Version};
+
+/// What the crawler can read, as far as it is permitted and licensed on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Feature {
+    /// The tenant's id and name.
+    Organization,
+    /// Users and guests.
+    Users,
+    /// When users signed in last.
+    SignInActivity,
+    /// The day that users leave.
+    LeaveDate,
+    /// Custom security attributes of users.
+    CustomSecurityAttributes,
+    /// The tenant's product licences.
+    Licences,
+    /// Groups, their members and owners.
+    Groups,
+    /// Members of groups that hide them.
+    HiddenMembers,
+    /// Applications, service principals, their owners and app-role assignments.
+    Applications,
+    /// What applications may do in the name of users.
+    DelegatedGrants,
+    /// Directory roles and who holds them.
+    DirectoryRoles,
+    /// Who may activate a directory role.
+    RoleEligibility,
+    /// Until when directory roles are held.
+    RoleSchedules,
+    /// Which groups are under PIM.
+    GroupPimDiscovery,
+    /// Who may activate membership of a group.
+    GroupEligibility,
+    /// Until when activated memberships last.
+    GroupSchedules,
+    /// Administrative units and their members.
+    AdministrativeUnits,
+    /// Who holds a role in an administrative unit.
+    ScopedRoleMembers,
+    /// Catalogs, access packages, policies, assignments, requests.
+    EntitlementManagement,
+    /// Access reviews and their decisions.
+    AccessReviews,
+    /// Conditional access policies and named locations.
+    ConditionalAccess,
+}
+
+/// A licence that a feature of Entra needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Licence {
+    /// Microsoft Entra ID P1.
+    #[serde(rename = "Microsoft Entra ID P1")]
+    P1,
+    /// Microsoft Entra ID P2.
+    #[serde(rename = "Microsoft Entra ID P2")]
+    P2,
+    /// Microsoft Entra ID Governance.
+    #[serde(rename = "Microsoft Entra ID P2 or ID Governance")]
+    Governance,
+}
+
+impl Licence {
+    /// The product's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::P1 => "Microsoft Entra ID P1",
+            Self::P2 => "Microsoft Entra ID P2",
+            Self::Governance => "Microsoft Entra ID P2 or ID Governance",
+        }
+    }
+}
+
+/// What decides whether a crawl reads a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectedBy {
+    /// Every crawl does.
+    Always,
+    /// `--sync-principals`.
+    Principals,
+    /// `--sync-service-principals`.
+    ServicePrincipals,
+    /// `--sync-resources` or `--sync-assignments`.
+    Resources,
+    /// `--sync-assignments`.
+    Assignments,
+    /// `--sync-governance`.
+    Governance,
+    /// `--sync-contexts`.
+    Contexts,
+    /// `--sync-pim`.
+    Pim,
+    /// A name among `--custom-user-attributes` that begins with this.
+    UserAttribute(&'static str),
+}
+
+impl SelectedBy {
+    /// Does this configuration ask for it?
+    pub fn holds(self, config: &CrawlConfig) -> bool {
+        let selection = config.selection;
+        match self {
+            Self::Always => true,
+            Self::Principals => selection.principals,
+            Self::ServicePrincipals => selection.service_principals,
+            Self::Resources => selection.resources || selection.assignments,
+            Self::Assignments => selection.assignments,
+            Self::Governance => selection.governance,
+            Self::Contexts => selection.contexts,
+            Self::Pim => selection.pim,
+            Self::UserAttribute(prefix) => {
+                let names = config.custom_user_attributes.iter();
+                names.into_iter().any(|name| name.starts_with(prefix))
+            }
+        }
+    }
+
+    /// The flag that selects it, for people.
+    pub fn flag(self) -> String {
+        match self {
+            Self::Always => "always".to_owned(),
+            Self::Principals => "--sync-principals".to_owned(),
+            Self::ServicePrincipals => "--sync-service-principals".to_owned(),
+            Self::Resources => "--sync-resources or --sync-assignments".to_owned(),
+            Self::Assignments => "--sync-assignments".to_owned(),
+            Self::Governance => "--sync-governance".to_owned(),
+            Self::Contexts => "--sync-contexts".to_owned(),
+            Self::Pim => "--sync-pim".to_owned(),
+            Self::UserAttribute(name) => format!("--custom-user-attributes {name}"),
+        }
+    }
+}
+
+/// A question to Graph whose answer tells whether a feature can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Probe {
+    pub version: Version,
+    /// The address; `{group}` stands for the id of any group.
+    pub relative: &'static str,
+    /// An answer proves the permission. Some properties are silently left out without theirs.
+    pub is_proof: bool,
+}
+
+/// What one feature needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Requirement {
+    /// The feature.
+    pub feature: Feature,
+    /// What people call it.
+    pub title: &'static str,
+    /// Groups of permissions: one of each is needed, the least privileged first.
+    pub permissions: &'static [&'static [&'static str]],
+    /// The licence, if there is one.
+    pub licence: Option<Licence>,
+    /// What selects it.
+    pub selected_by: SelectedBy,
+    pub(crate) probe: Option<Probe>,
+}
+
+impl Requirement {
+    /// What to grant when nothing is granted yet.
+    pub fn least_privileged(&self) -> impl Iterator<Item = &'static str> {
+        self.permissions
+            .iter()
+            .filter_map(|any_of| any_of.first().copied())
+    }
+}
+
+const fn v1(relative: &'static str) -> Option<Probe> {
+    Some(Probe {
+        version: Version::V1,
+        relative,
+        is_proof: true,
+    })
+}
+
+const USERS: &[&str] = &[
+    "User.Read.All",
+    "User.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
+const GROUPS: &[&str] = &[
+    "GroupMember.Read.All",
+    "Group.Read.All",
+    "GroupMember.ReadWrite.All",
+    "Group.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
+const ROLES: &[&str] = &[
+    "RoleManagement.Read.Directory",
+    "RoleManagement.Read.All",
+    "Directory.Read.All",
+    "RoleManagement.ReadWrite.Directory",
+    "Directory.ReadWrite.All",
+];
+
+/// Everything that the crawler can read and what it takes.
+pub const REQUIREMENTS: &[Requirement] = &[
+    Requirement {
+        feature: Feature::Organization,
+        title: "Organization",
+        permissions: &[&[
+            "Organization.Read.All",
+            "Organization.ReadWrite.All",
+            "Directory.Read.All",
+            "Directory.ReadWrite.All",
+        ]],
+        licence: None,
+        selected_by: SelectedBy::Always,
+        probe: v1("organization?$select=id"),
+    },
+    Requirement {
+        feature: Feature::Users,
+        title: "Users and guests",
+        permissions: &[USERS],
+        licence: None,
+        selected_by: SelectedBy::Principals,
+        probe: v1("users?$top=1&$select=id"),
+    },
+    Requirement {
+        feature: Feature::SignInActivity,
+        title: "Sign-in activity",
+        permissions: &[&["AuditLog.Read.All"], USERS],
+        licence: Some(Licence::P1),
+        selected_by: SelectedBy::Principals,
+        probe: v1("users?$top=1&$select=id,signInActivity"),
+    },
+    Requirement {
+        feature: Feature::LeaveDate,
+        title: "Leave dates of users",
+        permissions: &[
+            &[
+                "User-LifeCycleInfo.Read.All",
+                "User-LifeCycleInfo.ReadWrite.All",
+            ],
+            USERS,
+        ],
+        licence: None,
+        selected_by: SelectedBy::UserAttribute("employeeLeaveDateTime"),
+        probe: v1("users?$top=1&$select=id,employeeLeaveDateTime"),
+    },
+    Requirement {
+        feature: Feature::CustomSecurityAttributes,
+        title: "Custom security attributes",
+        permissions: &[
+            &[
+                "CustomSecAttributeAssignment.Read.All",
+                "CustomSecAttributeAssignment.ReadWrite.All",
+            ],
+            USERS,
+        ],
+        licence: None,
+        selected_by: SelectedBy::UserAttribute("customSecurityAttributes"),
+        probe: Some(Probe {
+            version: Version::V1,
+            relative: "users?$top=1&$select=id,customSecurityAttributes",
+            is_proof: false,
+        }),
+    },
+    Requirement {
+        feature: Feature::Licences,
+        title: "Product licences",
+        permissions: &[&[
+            "LicenseAssignment.Read.All",
+            "Organization.Read.All",
+            "Organization.ReadWrite.All",
+            "Directory.Read.All",
+            "Directory.ReadWrite.All",
+        ]],
+        licence: None,
+        selected_by: SelectedBy::Principals,
+        probe: v1("subscribedSkus?$select=skuId"),
+    },
+    Requirement {
+        feature: Feature::Groups,
+        title: "Groups, members, owners",
+        permissions: &[GROUPS],
+        licence: None,
+        selected_by: SelectedBy::Resources,
+        probe: v1("groups?$top=1&$select=id"),
+    },
+    Requirement {
+        feature: Feature::HiddenMembers,
+        title: "Hidden group members",
+        permissions: &[&["Member.Read.Hidden"], GROUPS],
+        licence: None,
+        selected_by: SelectedBy::Assignments,
+        // Without the permission Graph shows such a group without members: nothing to ask.
+        probe: None,
+    },
+    Requirement {
+        feature: Feature::Applications,
+        title: "Applications, service principals, app roles",
+        permissions: &[&[
+            "Application.Read.All",
+            "Application.ReadWrite.All",
+            "Directory.Read.All",
+            "Directory.ReadWrite.All",
+        ]],
+        licence: None,
+        selected_by: SelectedBy::ServicePrincipals,
+        probe: v1("servicePrincipals?$top=1&$select=id"),
+    },
+    Requirement {
+        feature: Feature::DelegatedGrants,
+        title: "Delegated grants",
+        permissions: &[&[
+            "DelegatedPermissionGrant.Read.All",
+            "Directory.Read.All",
+            "DelegatedPermissionGrant.ReadWrite.All",
+            "Directory.ReadWrite.All",
+        ]],
+        licence: None,
+        selected_by: SelectedBy::ServicePrincipals,
+        probe: v1("oauth2PermissionGrants?$top=1"),
+    },
+    Requirement {
+        feature: Feature::DirectoryRoles,
+        title: "Directory roles and their holders",
+        permissions: &[ROLES],
+        licence: None,
+        selected_by: SelectedBy::Resources,
+        probe: v1("roleManagement/directory/roleDefinitions?$select=id"),
+    },
+    Requirement {
+        feature: Feature::RoleEligibility,
+        title: "PIM: eligible for directory roles",
+        permissions: &[&[
+            "RoleEligibilitySchedule.Read.Directory",
+            "RoleManagement.Read.Directory",
+            "RoleManagement.Read.All",
+            "RoleEligibilitySchedule.ReadWrite.Directory",
+            "RoleManagement.ReadWrite.Directory",
+        ]],
+        licence: Some(Licence::Governance),
+        selected_by: SelectedBy::Pim,
+        probe: v1("roleManagement/directory/roleEligibilityScheduleInstances?$top=1&$select=id"),
+    },
+    Requirement {
+        feature: Feature::RoleSchedules,
+        title: "PIM: active directory roles",
+        permissions: &[&[
+            "RoleAssignmentSchedule.Read.Directory",
+            "RoleManagement.Read.Directory",
+            "RoleManagement.Read.All",
+            "RoleAssignmentSchedule.ReadWrite.Directory",
+            "RoleManagement.ReadWrite.Directory",
+        ]],
+        licence: Some(Licence::Governance),
+        selected_by: SelectedBy::Pim,
+        probe: v1("roleManagement/directory/roleAssignmentScheduleInstances?$top=1&$select=id"),
+    },
+    Requirement {
+        feature: Feature::GroupPimDiscovery,
+        title: "PIM: groups under management",
+        permissions: &[&[
+            "PrivilegedAccess.Read.AzureADGroup",
+            "PrivilegedAccess.ReadWrite.AzureADGroup",
+        ]],
+        licence: Some(Licence::Governance),
+        selected_by: SelectedBy::Pim,
+        probe: Some(Probe {
+            version: Version::Beta,
+            relative: "identityGovernance/privilegedAccess/group/resources?$top=1",
+            is_proof: true,
+        }),
+    },
+    Requirement {
+        feature: Feature::GroupEligibility,
+        title: "PIM: eligible for groups",
+        permissions: &[&[
+            "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+            "PrivilegedAccess.Read.AzureADGroup",
+            "PrivilegedEligibilitySchedule.ReadWrite.AzureADGroup",
+            "PrivilegedAccess.ReadWrite.AzureADGroup",
+        ]],
+        licence: Some(Licence::Governance),
+        selected_by: SelectedBy::Pim,
+        probe: v1(
+            "identityGovernance/privilegedAccess/group/eligibilityScheduleInstances?$filter=groupId%20eq%20'{group}'",
+        ),
+    },
+    Requirement {
+        feature: Feature::GroupSchedules,
+        title: "PIM: active in groups",
+        permissions: &[&[
+            "PrivilegedAssignmentSchedule.Read.AzureADGroup",
+            "PrivilegedAccess.Read.AzureADGroup",
+            "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
+            "PrivilegedAccess.ReadWrite.AzureADGroup",
+        ]],
+        licence: Some(Licence::Governance),
+        selected_by: SelectedBy::Pim,
+        probe: v1(
+            "identityGovernance/privilegedAccess/group/assignmentScheduleInstances?$filter=groupId%20eq%20'{group}'",
+        ),
+    },
+    Requirement {
+        feature: Feature::AdministrativeUnits,
+        title: "Administrative units",
+        permissions: &[&[
+            "AdministrativeUnit.Read.All",
+            "AdministrativeUnit.ReadWrite.All",
+            "Directory.Read.All",
+            "Directory.ReadWrite.All",
+        ]],
+        licence: None,
+        selected_by: SelectedBy::Contexts,
+        probe: v1("directory/administrativeUnits?$top=1&$select=id"),
+    },
+    Requirement {
+        feature: Feature::ScopedRoleMembers,
+        title: "Roles in administrative units",
+        permissions: &[ROLES],
+        licence: None,
+        selected_by: SelectedBy::Contexts,
+        // Only asked for under one unit.
+        probe: None,
+    },
+    Requirement {
+        feature: Feature::EntitlementManagement,
+        title: "Entitlement management",
+        permissions: &[&[
+            "EntitlementManagement.Read.All",
+            "EntitlementManagement.ReadWrite.All",
+        ]],
+        licence: Some(Licence::Governance),
+        selected_by: SelectedBy::Governance,
+        probe: v1("identityGovernance/entitlementManagement/catalogs?$top=1&$select=id"),
+    },
+    Requirement {
+        feature: Feature::AccessReviews,
+        title: "Access reviews",
+        permissions: &[&["AccessReview.Read.All", "AccessReview.ReadWrite.All"]],
+        licence: Some(Licence::Governance),
+        selected_by: SelectedBy::Governance,
+        probe: v1("identityGovernance/accessReviews/definitions?$top=1&$select=id"),
+    },
+    Requirement {
+        feature: Feature::ConditionalAccess,
+        title: "Conditional access",
+        permissions: &[&["Policy.Read.All"]],
+        licence: Some(Licence::P1),
+        selected_by: SelectedBy::Contexts,
+        probe: v1("identity/conditionalAccess/policies?$top=1&$select=id"),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_feature_is_in_the_table_once_and_asks_for_the_least_first() {
+        let mut seen = HashSet::new();
+        for requirement in REQUIREMENTS {
+            assert!(seen.insert(requirement.feature), "{}", requirement.title);
+            assert!(requirement.least_privileged().next().is_some());
+            for any_of in requirement.permissions {
+                let least = any_of.first().expect("a permission");
+                assert!(!least.contains("Write"), "{least}");
+            }
+        }
+    }
+
+    /// The nine permissions that the documented crawlers ask for.
+    #[test]
+    fn the_permissions_of_older_crawlers_all_count() {
+        for name in [
+            "User.Read.All",
+            "Group.Read.All",
+            "GroupMember.Read.All",
+            "Directory.Read.All",
+            "Application.Read.All",
+            "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+            "EntitlementManagement.Read.All",
+            "AccessReview.Read.All",
+            "AuditLog.Read.All",
+        ] {
+            let counts = REQUIREMENTS
+                .iter()
+                .flat_map(|r| r.permissions)
+                .any(|any_of| any_of.contains(&name));
+            assert!(counts, "{name}");
+        }
+    }
+}
