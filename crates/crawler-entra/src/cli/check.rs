@@ -13,6 +13,9 @@ use crate::{
 /// Something selected cannot be read.
 const MISSING: u8 = 2;
 
+/// Tries per question.
+const TRIES: u32 = 3;
+
 pub(super) fn main(args: CheckArgs) -> ExitCode {
     let is_json = args.json;
     let config = match configuration(args) {
@@ -53,8 +56,12 @@ fn configuration(args: CheckArgs) -> Result<CrawlConfig, String> {
         Some(path) => ConfigFile::read(path),
         None => Ok(ConfigFile::default()),
     };
-    file.and_then(|file| file.resolve_reading(args.args.overrides()))
-        .map_err(|error| error.to_string())
+    let mut config = file
+        .and_then(|file| file.resolve_reading(args.args.overrides()))
+        .map_err(|error| error.to_string())?;
+    // Somebody waits for the answer.
+    config.tuning.max_tries = TRIES;
+    Ok(config)
 }
 
 /// A reader that went away (`| head`) is no failure of the check.

@@ -178,7 +178,7 @@ impl ConfigFile {
         self.resolve(reading)
     }
 
-    fn merge(
+    pub(super) fn merge(
         mut self,
         over: Overrides,
         variable: Variable<'_>,

@@ -215,3 +215,175 @@ fn read_secret(name: &str, path: &Path) -> Result<SecretSlice<u8>, Vec<String>> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use graph_sim::sample;
+
+    use super::{
+        super::{ConfigFile, CrawlConfig, Overrides},
+        *,
+    };
+
+    const CLIENT: &str = "2d7e5f90-c1a4-48b3-9e6d-0f8b3c5a7142";
+
+    fn read(keys: &str, variables: &[(&str, &str)]) -> Result<CrawlConfig, ConfigError> {
+        let file = ConfigFile::parse(&format!(r#"{{"Graph": {{{keys}}}}}"#))?;
+        let over = Overrides {
+            dry_run: true,
+            ..Overrides::default()
+        };
+        file.merge(over, &|name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn method(keys: &str, variables: &[(&str, &str)]) -> Result<SignInMethod, String> {
+        let tenant = format!(r#""TenantId": "t", "ClientId": "{CLIENT}""#);
+        let keys = [tenant.as_str(), keys].map(str::to_owned);
+        let keys = keys.into_iter().filter(|keys| !keys.is_empty());
+        let keys: Vec<String> = keys.collect();
+        read(&keys.join(", "), variables)
+            .map(|config| config.graph.credential.method())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_keys_that_are_set_say_how_to_sign_in() {
+        use SignInMethod::{Federated, Github, ManagedIdentity, Secret};
+        let kubernetes = ("AZURE_FEDERATED_TOKEN_FILE", "/token");
+        let github = [
+            (
+                "ACTIONS_ID_TOKEN_REQUEST_URL",
+                "https://github.example/x?y=z",
+            ),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CANARY"),
+        ];
+        let app_service = [
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi"),
+            ("IDENTITY_HEADER", "CANARY"),
+        ];
+        for (keys, variables, expected) in [
+            (r#""ClientSecret": "s""#, &[][..], Secret),
+            (r#""ClientSecret": "s""#, &[kubernetes], Secret),
+            (r#""SignIn": {"FederatedTokenFile": "/x"}"#, &[], Federated),
+            ("", &[kubernetes], Federated),
+            (r#""SignIn": {"Method": "github"}"#, &github, Github),
+            (
+                r#""SignIn": {"Method": "managed-identity"}"#,
+                &[],
+                ManagedIdentity,
+            ),
+            (
+                r#""SignIn": {"Method": "managed-identity"}"#,
+                &app_service,
+                ManagedIdentity,
+            ),
+            (
+                r#""SignIn": {"ManagedIdentityClientId": "x"}"#,
+                &[],
+                ManagedIdentity,
+            ),
+            (
+                r#""ClientSecret": "s", "SignIn": {"Method": "federated"}"#,
+                &[kubernetes],
+                Federated,
+            ),
+        ] {
+            assert_eq!(method(keys, variables), Ok(expected), "{keys}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_contradicts_itself_is_an_error_that_says_which_and_no_secret() {
+        let http = [
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", "http://github.example"),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CANARY"),
+        ];
+        for (keys, variables, named) in [
+            ("", &[][..], "ClientSecret"),
+            (
+                r#""SignIn": {"Method": "certificate"}"#,
+                &[],
+                "CertificateFile",
+            ),
+            (
+                r#""SignIn": {"CertificateFile": "/nowhere"}"#,
+                &[],
+                "/nowhere",
+            ),
+            (
+                r#""SignIn": {"Method": "federated"}"#,
+                &[],
+                "AZURE_FEDERATED_TOKEN_FILE",
+            ),
+            (r#""SignIn": {"Method": "github"}"#, &[], "id-token: write"),
+            (r#""SignIn": {"Method": "github"}"#, &http, "https://"),
+            (
+                r#""ClientSecret": "CANARY", "SignIn": {"FederatedTokenFile": "/x"}"#,
+                &[],
+                "Graph.SignIn.Method",
+            ),
+            (
+                r#""SignIn": {"ManagedIdentityClientId": "x", "ManagedIdentityObjectId": "y"}"#,
+                &[],
+                "several ways",
+            ),
+            (r#""SignIn": {"Method": "password"}"#, &[], "password"),
+        ] {
+            let error = method(keys, variables).expect_err(keys);
+            assert!(error.contains(named), "{named} in {error}");
+            assert!(!error.contains("CANARY"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_read_with_the_password_of_the_environment_or_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("app.pfx");
+        std::fs::write(&path, sample::PFX).expect("a file");
+        let keys = |more: &str| {
+            let path = path.display();
+            format!(r#""SignIn": {{"CertificateFile": "{path}"{more}}}"#)
+        };
+        let password = format!(r#", "CertificatePassword": "{}""#, sample::PFX_PASSWORD);
+        let wrong = r#", "CertificatePassword": "CANARY""#;
+        let variable = [("CADASTRE_GRAPH_CERTIFICATE_PASSWORD", sample::PFX_PASSWORD)];
+        let expected = Ok(SignInMethod::Certificate);
+        assert_eq!(method(&keys(&password), &[]), expected);
+        assert_eq!(method(&keys(wrong), &variable), expected);
+        let error = method(&keys(wrong), &[]).expect_err("refused");
+        assert!(error.contains("password is wrong"), "{error}");
+        assert!(!error.contains("CANARY"), "{error}");
+    }
+
+    #[test]
+    fn a_workload_identity_brings_tenant_and_client_along_and_a_managed_one_needs_no_client() {
+        let variables = [
+            ("AZURE_FEDERATED_TOKEN_FILE", "/token"),
+            ("AZURE_TENANT_ID", "from-platform"),
+            ("AZURE_CLIENT_ID", CLIENT),
+        ];
+        let config = read("", &variables).expect("usable");
+        assert_eq!(config.graph.tenant_id, "from-platform");
+        assert_eq!(config.graph.client_id, CLIENT);
+        let keys = r#""TenantId": "t", "Cloud": "usgov", "SignIn": {"Method": "managed-identity"}"#;
+        let config = read(keys, &[]).expect("usable");
+        assert_eq!(config.validate(), Ok(()));
+        assert_eq!(config.graph.audience(), "https://graph.microsoft.us");
+    }
+
+    #[test]
+    fn a_clouds_addresses_hold_unless_one_is_given() {
+        let keys = r#""TenantId": "t", "ClientId": "c", "ClientSecret": "s", "Cloud": "china", "BaseUrl": "https://gate.example", "Resource": "https://microsoftgraph.chinacloudapi.cn/""#;
+        let config = read(keys, &[]).expect("usable");
+        assert_eq!(config.graph.base_url.host_str(), Some("gate.example"));
+        let login = config.graph.login_base_url.host_str();
+        assert_eq!(login, Some("login.chinacloudapi.cn"));
+        assert_eq!(
+            config.graph.audience(),
+            "https://microsoftgraph.chinacloudapi.cn"
+        );
+    }
+}
