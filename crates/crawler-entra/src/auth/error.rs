@@ -60,10 +60,10 @@ fn code_suffix(code: Option<u64>) -> String {
 fn renewal(is_renewal: bool, method: SignInMethod) -> &'static str {
     match method {
         SignInMethod::Secret if is_renewal => {
-            "; it worked earlier in this run, so the secret was probably replaced or removed meanwhile: a run reads it once, at its start, so start another with the new one"
+            "; it worked earlier in this run, so the secret was probably replaced or removed meanwhile: it is read once, at the start, so start again with the new one"
         }
         SignInMethod::Certificate if is_renewal => {
-            "; it worked earlier in this run, so the certificate was probably replaced or removed meanwhile: a run reads it once, at its start, so start another with the new one"
+            "; it worked earlier in this run, so the certificate was probably replaced or removed meanwhile: it is read once, at the start, so start again with the new one"
         }
         _ => "",
     }

@@ -2,8 +2,8 @@
 //! word: permissions change meaning, answers do not.
 
 use super::{
+    feature::{Probe, Requirement},
     report::{FeatureReport, FeatureStatus},
-    requirements::{Probe, Requirement},
 };
 use crate::graph::GraphError;
 
@@ -125,13 +125,14 @@ pub(super) fn judge(
         } else {
             Vec::new()
         },
-        detail: detail(status, answer, &granted_by, &lacking, known),
+        detail: detail(requirement, status, answer, &granted_by, &lacking, known),
         granted_by,
         licence: requirement.licence,
     }
 }
 
 fn detail(
+    requirement: &Requirement,
     status: FeatureStatus,
     answer: &Answer,
     granted_by: &[String],
@@ -150,13 +151,14 @@ fn detail(
                 .copied()
                 .collect();
             Some(format!(
-                "{} is granted, but the token is older",
+                "granted, but not in the token yet: {}",
                 names.join(" and ")
             ))
         }
         (FeatureStatus::Refused, Answer::Forbidden { code }) => Some(format!(
-            "Graph refuses ({code}) although the token contains {}; a grant takes some minutes to work everywhere",
-            granted_by.join(" and ")
+            "Graph refuses ({code}) although the token contains {}; a grant takes some minutes to work everywhere{}",
+            granted_by.join(" and "),
+            next_to_try(requirement, granted_by)
         )),
         (
             FeatureStatus::Unlicensed | FeatureStatus::Unavailable,
@@ -170,12 +172,20 @@ fn detail(
     }
 }
 
+/// Microsoft's documents differ about some permissions: the next of the list, when what was granted is not enough.
+fn next_to_try(requirement: &Requirement, granted_by: &[String]) -> String {
+    let holds = |name: &&str| granted_by.iter().any(|granted| granted == *name);
+    let next = requirement.permissions.iter().find_map(|any_of| {
+        let mut after = any_of.iter().skip_while(|name| !holds(name)).skip(1);
+        after.find(|name| !name.contains("Write"))
+    });
+    next.map(|name| format!("; if it stays so, grant {name}"))
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::requirements::{Feature, REQUIREMENTS},
-        *,
-    };
+    use super::{super::feature::Feature, requirements::REQUIREMENTS, *};
 
     fn judged(
         feature: Feature,
@@ -250,6 +260,8 @@ mod tests {
         let held = &["User.Read.All"];
         let refused = judged(Feature::Users, held, held, &forbidden());
         assert_eq!(refused.status, FeatureStatus::Refused);
+        let advice = refused.detail.expect("a word about it");
+        assert!(advice.ends_with("grant Directory.Read.All"), "{advice}");
         let failed = judged(
             Feature::Users,
             held,

@@ -4,6 +4,7 @@
 //! principal was really granted, and per feature how Graph answers one small question. Nothing is written anywhere, and the
 //! register is not needed.
 
+mod feature;
 mod granted;
 mod judge;
 mod render;
@@ -19,11 +20,12 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use feature::{Feature, Licence, Requirement, SelectedBy};
 pub use render::{permissions_table, render};
 pub use report::{
     CheckOutcome, CheckReport, FeatureReport, FeatureStatus, GrantsReport, TokenReport,
 };
-pub use requirements::{Feature, Licence, REQUIREMENTS, Requirement, SelectedBy};
+pub use requirements::REQUIREMENTS;
 
 use crate::{
     ConfigError, CrawlConfig, CrawlError,
@@ -96,6 +98,7 @@ pub async fn check(config: &CrawlConfig) -> Result<CheckReport, CheckError> {
         checked_at: Utc::now(),
         tenant_id: config.graph.tenant_id.clone(),
         client_id,
+        cloud: config.graph.cloud,
         graph: config
             .graph
             .base_url

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    CheckOutcome, CheckReport, FeatureReport, FeatureStatus, REQUIREMENTS, requirements::Licence,
+    CheckOutcome, CheckReport, FeatureReport, FeatureStatus, REQUIREMENTS, feature::Licence,
 };
-use crate::config::SignInMethod;
+use crate::config::{Cloud, SignInMethod};
 
 /// The report for people.
 pub fn render(report: &CheckReport) -> String {
@@ -40,12 +40,12 @@ fn head(text: &mut String, report: &CheckReport) {
     let client_id = report.client_id.as_deref().unwrap_or("of unknown id");
     let _ = writeln!(text, "tenant       {}", report.tenant_id);
     let _ = writeln!(text, "application  {} ({client_id})", printable(name));
-    let _ = writeln!(
-        text,
-        "signed in    by {} at {}",
-        method(report.method),
-        report.graph
-    );
+    let cloud = match report.cloud {
+        Cloud::Global => String::new(),
+        other => format!(", cloud {}", other.name()),
+    };
+    let how = method(report.method);
+    let _ = writeln!(text, "signed in    by {how} at {}{cloud}", report.graph);
     let roles = match &report.token.roles {
         None => "cannot be read".to_owned(),
         Some(roles) if roles.is_empty() => "no permission at all".to_owned(),

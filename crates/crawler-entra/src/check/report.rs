@@ -3,8 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::requirements::{Feature, Licence};
-use crate::config::SignInMethod;
+use super::{
+    feature::{Feature, Licence},
+    requirements::REQUIREMENTS,
+};
+use crate::config::{Cloud, SignInMethod};
 
 /// Can everything that is selected be read?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,6 +33,8 @@ pub struct CheckReport {
     pub tenant_id: String,
     /// The application's client id: as configured, else as the token says.
     pub client_id: Option<String>,
+    /// The cloud as configured.
+    pub cloud: Cloud,
     /// Where Graph is.
     pub graph: String,
     /// How the sign-in went.
@@ -120,9 +125,16 @@ impl CheckReport {
         self.token.roles.as_ref().is_some_and(Vec::is_empty)
     }
 
-    /// What must be granted so that everything selected can be read, each once.
+    /// What must be granted so that everything selected can be read, each once. What another of them brings anyway is left
+    /// out.
     pub fn permissions_to_grant(&self) -> Vec<&'static str> {
-        let mut names: Vec<&str> = Vec::new();
+        let missing: Vec<(&str, &[&str])> = self
+            .features
+            .iter()
+            .filter(|f| f.is_selected)
+            .flat_map(missing_groups)
+            .collect();
+        let mut names: Vec<&'static str> = Vec::new();
         for feature in self.features.iter().filter(|f| f.is_selected) {
             for name in &feature.missing_permissions {
                 if !names.contains(name) {
@@ -130,8 +142,30 @@ impl CheckReport {
                 }
             }
         }
+        for name in names.clone() {
+            let mut needs_it = missing.iter().filter(|(least, _)| *least == name);
+            let is_covered = needs_it.all(|(_, any_of)| {
+                let others = any_of.iter().filter(|other| **other != name);
+                others.into_iter().any(|other| names.contains(other))
+            });
+            if is_covered {
+                names.retain(|kept| *kept != name);
+            }
+        }
         names
     }
+}
+
+/// The missing permissions of a feature, each with those that would do as well.
+fn missing_groups(
+    feature: &FeatureReport,
+) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    let requirement = REQUIREMENTS.iter().find(|r| r.feature == feature.feature);
+    let groups = requirement.map_or(&[][..], |requirement| requirement.permissions);
+    groups
+        .iter()
+        .filter_map(|any_of| Some((*any_of.first()?, *any_of)))
+        .filter(|(least, _)| feature.missing_permissions.contains(least))
 }
 
 /// The whole out of the parts: what is not selected does not count.

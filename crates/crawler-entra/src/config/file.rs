@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 use super::{
-    Cloud, ConfigError, CrawlConfig, GraphConfig, Network, RegisterConfig, Selection, SignInMethod,
-    SignInSection, Tuning, signing_in::Variable,
+    Cloud, ConfigError, CrawlConfig, GraphConfig, Network, NetworkSection, RegisterConfig,
+    Selection, SignInMethod, SignInSection, Tuning, signing_in::Variable,
 };
 
 /// The file: JSON with `Graph.{TenantId, ClientId, ClientSecret}`. A key that is not named here is an error.
@@ -63,17 +63,6 @@ pub struct ApiSection {
     /// The API key.
     #[serde(deserialize_with = "secret")]
     pub key: Option<SecretString>,
-}
-
-/// `Network` in the file: the same way out to Graph, the sign-in and the register.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-pub struct NetworkSection {
-    /// The proxy's address, or `none`; absent means the environment's.
-    #[serde(deserialize_with = "secret")]
-    pub proxy: Option<SecretString>,
-    /// A PEM file of further trusted roots.
-    pub ca_file: Option<PathBuf>,
 }
 
 /// `Sync` in the file; what is absent keeps its default.
@@ -293,25 +282,6 @@ impl GraphSection {
         graph.resource = self.resource;
         graph.allow_insecure_http = self.allow_insecure_http;
         Ok(graph)
-    }
-}
-
-impl NetworkSection {
-    fn resolve(
-        self,
-        proxy: Option<SecretString>,
-        ca_file: Option<PathBuf>,
-    ) -> Result<Network, ConfigError> {
-        let mut network = Network::default();
-        if let Some(proxy) = proxy.or(self.proxy) {
-            network = network.with_proxy(proxy)?;
-        }
-        if let Some(path) = ca_file.or(self.ca_file) {
-            let pem =
-                std::fs::read(&path).map_err(|error| ConfigError::unreadable(&path, &error))?;
-            network = network.with_roots(&pem)?;
-        }
-        Ok(network)
     }
 }
 

@@ -17,8 +17,8 @@ pub use credential::{
     AssertionSource, CertificateError, ClientCertificate, Credential, EXCHANGE_AUDIENCE, IMDS,
     ManagedIdentity, ManagedIdentityEndpoint, ManagedIdentityId, SignInMethod,
 };
-pub use file::{ApiSection, ConfigFile, GraphSection, NetworkSection, Overrides, SyncSection};
-pub use network::Network;
+pub use file::{ApiSection, ConfigFile, GraphSection, Overrides, SyncSection};
+pub use network::{Network, NetworkSection};
 pub use signing_in::SignInSection;
 
 /// A configuration that cannot be used, with everything that is wrong with it.

@@ -1,12 +1,13 @@
 //! The way out: proxy and trusted roots, the same for Graph, the sign-in and the register.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use reqwest::{Certificate, ClientBuilder, NoProxy, Proxy};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use url::Url;
 
-use super::ConfigError;
+use super::{ConfigError, file::secret};
 
 /// Proxy and trusted roots. The default is the environment's proxy and the system's roots.
 #[derive(Clone, Default)]
@@ -89,6 +90,36 @@ impl Network {
         } else {
             builder.tls_certs_merge(self.roots.iter().cloned())
         }
+    }
+}
+
+/// `Network` in the file: the same way out to Graph, the sign-in and the register.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub struct NetworkSection {
+    /// The proxy's address, or `none`; absent means the environment's.
+    #[serde(deserialize_with = "secret")]
+    pub proxy: Option<SecretString>,
+    /// A PEM file of further trusted roots.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl NetworkSection {
+    pub(super) fn resolve(
+        self,
+        proxy: Option<SecretString>,
+        ca_file: Option<PathBuf>,
+    ) -> Result<Network, ConfigError> {
+        let mut network = Network::default();
+        if let Some(proxy) = proxy.or(self.proxy) {
+            network = network.with_proxy(proxy)?;
+        }
+        if let Some(path) = ca_file.or(self.ca_file) {
+            let pem =
+                std::fs::read(&path).map_err(|error| ConfigError::unreadable(&path, &error))?;
+            network = network.with_roots(&pem)?;
+        }
+        Ok(network)
     }
 }
 

@@ -7,6 +7,7 @@ use crawler_entra::{
     check::CheckError,
     config::{Credential, ManagedIdentity, ManagedIdentityEndpoint, Network},
 };
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -208,4 +209,57 @@ async fn redirecting_host(status: u16, elsewhere: &str) -> String {
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
+}
+
+/// A certificate for 127.0.0.1 that no system trusts, and its key; made up for this test.
+const SERVER_CERTIFICATE: &str = include_str!("fixtures/server-certificate.pem");
+const SERVER_KEY: &str = include_str!("fixtures/server-key.pem");
+
+/// A Graph behind TLS.
+async fn tls_graph() -> (String, FakeGraph) {
+    let graph = FakeGraph::start(granted(EVERYTHING)).await;
+    let target = graph.address.trim_start_matches("http://").to_owned();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificate = CertificateDer::from_pem_slice(SERVER_CERTIFICATE.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(SERVER_KEY.as_bytes());
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.expect("PEM")], key.expect("PEM"))
+        .expect("they belong together");
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("https://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (acceptor, target) = (acceptor.clone(), target.clone());
+            tokio::spawn(async move {
+                let Ok(mut client) = acceptor.accept(client).await else {
+                    return;
+                };
+                let Ok(mut server) = tokio::net::TcpStream::connect(&target).await else {
+                    return;
+                };
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (address, graph)
+}
+
+#[tokio::test]
+async fn a_root_of_the_configuration_is_trusted_and_no_other_unknown_one() {
+    let (address, graph) = tls_graph().await;
+    let mut config = config(&address);
+    config.tuning.max_tries = 1;
+    let error = check(&config).await.expect_err("nobody vouches for it");
+    assert!(matches!(error, CheckError::SignIn(_)), "{error}");
+    let trusting = |pem: &str| Network::default().with_roots(pem.as_bytes());
+    config.network = trusting(graph_sim::sample::OTHER_CERTIFICATE).expect("a certificate");
+    check(&config)
+        .await
+        .expect_err("another root vouches for others");
+    assert!(graph.seen().is_empty(), "nothing was sent to a stranger");
+    config.network = trusting(SERVER_CERTIFICATE).expect("a certificate");
+    check(&config).await.expect("the root is trusted");
+    assert!(!graph.seen().is_empty());
 }
