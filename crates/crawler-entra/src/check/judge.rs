@@ -31,10 +31,12 @@ impl Answer {
             Ok(_) => Self::Readable,
             Err(GraphError::Forbidden { code, .. }) => Self::Forbidden { code },
             Err(GraphError::Unlicensed { code }) => Self::Unlicensed { code },
-            Err(GraphError::NotFound { code }) => Self::Unavailable { code },
-            Err(GraphError::Refused {
-                status: 501, code, ..
-            }) => Self::Unavailable { code },
+            Err(
+                GraphError::NotFound { code }
+                | GraphError::Refused {
+                    status: 501, code, ..
+                },
+            ) => Self::Unavailable { code },
             // What Graph says about a path that it does not have.
             Err(GraphError::Refused {
                 status: 400, code, ..
@@ -103,9 +105,8 @@ pub(super) fn judge(
         Answer::Readable if proves => FeatureStatus::Granted,
         // No answer to rely on: the permissions decide, if they are known.
         Answer::Readable | Answer::NotAsked if known.in_token.is_none() => FeatureStatus::Unknown,
-        Answer::Readable | Answer::NotAsked => by_permission(),
         Answer::Forbidden { .. } if lacking.is_empty() => FeatureStatus::Refused,
-        Answer::Forbidden { .. } => by_permission(),
+        Answer::Readable | Answer::NotAsked | Answer::Forbidden { .. } => by_permission(),
         Answer::Unlicensed { .. } => FeatureStatus::Unlicensed,
         Answer::Unavailable { .. } => FeatureStatus::Unavailable,
         Answer::Failed(_) => FeatureStatus::Unknown,
@@ -185,7 +186,10 @@ fn next_to_try(requirement: &Requirement, granted_by: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::feature::Feature, requirements::REQUIREMENTS, *};
+    use super::{
+        super::{feature::Feature, requirements::REQUIREMENTS},
+        *,
+    };
 
     fn judged(
         feature: Feature,

@@ -6,12 +6,12 @@
 use super::feature::{Feature, Licence, Probe, Requirement, SelectedBy};
 use crate::graph::Version;
 
-const fn v1(relative: &'static str) -> Option<Probe> {
-    Some(Probe {
+const fn v1(relative: &'static str) -> Probe {
+    Probe {
         version: Version::V1,
         relative,
         is_proof: true,
-    })
+    }
 }
 
 const USERS: &[&str] = &[
@@ -49,7 +49,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: None,
         selected_by: SelectedBy::Always,
-        probe: v1("organization?$select=id"),
+        probe: Some(v1("organization?$select=id")),
     },
     Requirement {
         feature: Feature::Users,
@@ -57,7 +57,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         permissions: &[USERS],
         licence: None,
         selected_by: SelectedBy::Principals,
-        probe: v1("users?$top=1&$select=id"),
+        probe: Some(v1("users?$top=1&$select=id")),
     },
     Requirement {
         feature: Feature::SignInActivity,
@@ -65,7 +65,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         permissions: &[&["AuditLog.Read.All"], USERS],
         licence: Some(Licence::P1),
         selected_by: SelectedBy::Principals,
-        probe: v1("users?$top=1&$select=id,signInActivity"),
+        probe: Some(v1("users?$top=1&$select=id,signInActivity")),
     },
     Requirement {
         feature: Feature::LeaveDate,
@@ -79,7 +79,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ],
         licence: None,
         selected_by: SelectedBy::UserAttribute("employeeLeaveDateTime"),
-        probe: v1("users?$top=1&$select=id,employeeLeaveDateTime"),
+        probe: Some(v1("users?$top=1&$select=id,employeeLeaveDateTime")),
     },
     Requirement {
         feature: Feature::CustomSecurityAttributes,
@@ -111,7 +111,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: None,
         selected_by: SelectedBy::Principals,
-        probe: v1("subscribedSkus?$select=skuId"),
+        probe: Some(v1("subscribedSkus?$select=skuId")),
     },
     Requirement {
         feature: Feature::Groups,
@@ -119,7 +119,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         permissions: &[GROUPS],
         licence: None,
         selected_by: SelectedBy::Resources,
-        probe: v1("groups?$top=1&$select=id"),
+        probe: Some(v1("groups?$top=1&$select=id")),
     },
     Requirement {
         feature: Feature::HiddenMembers,
@@ -141,7 +141,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: None,
         selected_by: SelectedBy::ServicePrincipals,
-        probe: v1("servicePrincipals?$top=1&$select=id"),
+        probe: Some(v1("servicePrincipals?$top=1&$select=id")),
     },
     Requirement {
         feature: Feature::DelegatedGrants,
@@ -154,7 +154,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: None,
         selected_by: SelectedBy::ServicePrincipals,
-        probe: v1("oauth2PermissionGrants?$top=1"),
+        probe: Some(v1("oauth2PermissionGrants?$top=1")),
     },
     Requirement {
         feature: Feature::DirectoryRoles,
@@ -162,7 +162,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         permissions: &[ROLES],
         licence: None,
         selected_by: SelectedBy::Resources,
-        probe: v1("roleManagement/directory/roleDefinitions?$select=id"),
+        probe: Some(v1("roleManagement/directory/roleDefinitions?$select=id")),
     },
     Requirement {
         feature: Feature::RoleEligibility,
@@ -176,7 +176,9 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: Some(Licence::Governance),
         selected_by: SelectedBy::Pim,
-        probe: v1("roleManagement/directory/roleEligibilityScheduleInstances?$top=1&$select=id"),
+        probe: Some(v1(
+            "roleManagement/directory/roleEligibilityScheduleInstances?$top=1&$select=id",
+        )),
     },
     Requirement {
         feature: Feature::RoleSchedules,
@@ -190,7 +192,9 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: Some(Licence::Governance),
         selected_by: SelectedBy::Pim,
-        probe: v1("roleManagement/directory/roleAssignmentScheduleInstances?$top=1&$select=id"),
+        probe: Some(v1(
+            "roleManagement/directory/roleAssignmentScheduleInstances?$top=1&$select=id",
+        )),
     },
     Requirement {
         feature: Feature::GroupPimDiscovery,
@@ -218,9 +222,9 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: Some(Licence::Governance),
         selected_by: SelectedBy::Pim,
-        probe: v1(
+        probe: Some(v1(
             "identityGovernance/privilegedAccess/group/eligibilityScheduleInstances?$filter=groupId%20eq%20'{group}'",
-        ),
+        )),
     },
     Requirement {
         feature: Feature::GroupSchedules,
@@ -233,9 +237,9 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: Some(Licence::Governance),
         selected_by: SelectedBy::Pim,
-        probe: v1(
+        probe: Some(v1(
             "identityGovernance/privilegedAccess/group/assignmentScheduleInstances?$filter=groupId%20eq%20'{group}'",
-        ),
+        )),
     },
     Requirement {
         feature: Feature::AdministrativeUnits,
@@ -248,7 +252,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: None,
         selected_by: SelectedBy::Contexts,
-        probe: v1("directory/administrativeUnits?$top=1&$select=id"),
+        probe: Some(v1("directory/administrativeUnits?$top=1&$select=id")),
     },
     Requirement {
         feature: Feature::ScopedRoleMembers,
@@ -268,7 +272,9 @@ pub const REQUIREMENTS: &[Requirement] = &[
         ]],
         licence: Some(Licence::Governance),
         selected_by: SelectedBy::Governance,
-        probe: v1("identityGovernance/entitlementManagement/catalogs?$top=1&$select=id"),
+        probe: Some(v1(
+            "identityGovernance/entitlementManagement/catalogs?$top=1&$select=id",
+        )),
     },
     Requirement {
         feature: Feature::AccessReviews,
@@ -276,7 +282,9 @@ pub const REQUIREMENTS: &[Requirement] = &[
         permissions: &[&["AccessReview.Read.All", "AccessReview.ReadWrite.All"]],
         licence: Some(Licence::Governance),
         selected_by: SelectedBy::Governance,
-        probe: v1("identityGovernance/accessReviews/definitions?$top=1&$select=id"),
+        probe: Some(v1(
+            "identityGovernance/accessReviews/definitions?$top=1&$select=id",
+        )),
     },
     Requirement {
         feature: Feature::ConditionalAccess,
@@ -284,7 +292,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         permissions: &[&["Policy.Read.All"]],
         licence: Some(Licence::P1),
         selected_by: SelectedBy::Contexts,
-        probe: v1("identity/conditionalAccess/policies?$top=1&$select=id"),
+        probe: Some(v1("identity/conditionalAccess/policies?$top=1&$select=id")),
     },
 ];
 
