@@ -4,7 +4,7 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use super::{FAILED, USAGE, args::CheckArgs};
+use super::{FAILED, USAGE, args::CheckArgs, resolved};
 use crate::{
     ConfigFile, CrawlConfig,
     check::{self, CheckError, CheckOutcome, CheckReport},
@@ -52,13 +52,7 @@ pub(super) fn main(args: CheckArgs) -> ExitCode {
 
 /// The configuration of the crawl; the register may be left out.
 fn configuration(args: CheckArgs) -> Result<CrawlConfig, String> {
-    let file = match &args.args.config_file {
-        Some(path) => ConfigFile::read(path),
-        None => Ok(ConfigFile::default()),
-    };
-    let mut config = file
-        .and_then(|file| file.resolve_reading(args.args.overrides()))
-        .map_err(|error| error.to_string())?;
+    let mut config = resolved(args.args, ConfigFile::resolve_reading)?;
     // Somebody waits for the answer.
     config.tuning.max_tries = TRIES;
     Ok(config)

@@ -14,8 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ConfigError, ConfigFile, CrawlConfig, CrawlError, ProgressEvent, ProgressSink as _, crawl,
-    report,
+    ConfigError, ConfigFile, CrawlConfig, CrawlError, Overrides, ProgressEvent, ProgressSink as _,
+    crawl, report,
 };
 use args::{Args, Cli, Command, Mode};
 use display::LogLine;
@@ -80,12 +80,20 @@ fn configuration(args: Args) -> Result<CrawlConfig, String> {
             "--identity-filter is not built yet; leave it out to read every identity".to_owned(),
         );
     }
+    resolved(args, ConfigFile::resolve)
+}
+
+/// The configuration out of flags, environment and file.
+fn resolved(
+    args: Args,
+    resolve: impl FnOnce(ConfigFile, Overrides) -> Result<CrawlConfig, ConfigError>,
+) -> Result<CrawlConfig, String> {
     let file = match &args.config_file {
         Some(path) => ConfigFile::read(path),
         None => Ok(ConfigFile::default()),
     };
     let no_file = args.config_file.is_none();
-    file.and_then(|file| file.resolve(args.overrides()))
+    file.and_then(|file| resolve(file, args.overrides()))
         .map_err(|error: ConfigError| {
             let hint = if no_file {
                 " (no --config-file was given)"

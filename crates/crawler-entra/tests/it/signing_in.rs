@@ -335,3 +335,56 @@ async fn a_sign_in_that_stumbles_is_tried_again() {
     check(&by(&bench, credential)).await.expect("signed in");
     bench.stop().await;
 }
+
+/// GitHub's token service: gives an assertion to who shows the right token, for the audience that was asked for.
+async fn github() -> url::Url {
+    let answer = |request: axum::extract::Request| async move {
+        let is_known = request
+            .headers()
+            .get("authorization")
+            .is_some_and(|value| value == "Bearer CANARY_request_token");
+        let query = request.uri().query().unwrap_or("").to_owned();
+        let is_meant = query.contains("api-version=2") && query.contains("audience=api%3A%2F%2F");
+        if is_known && is_meant {
+            let assertion = sample::federated_assertion(sample::SUBJECT, 60);
+            (
+                axum::http::StatusCode::OK,
+                serde_json::json!({"value": assertion, "count": 9}).to_string(),
+            )
+        } else {
+            (
+                axum::http::StatusCode::FORBIDDEN,
+                "CANARY_request_token".to_owned(),
+            )
+        }
+    };
+    let router = axum::Router::new().fallback(answer);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/token?api-version=2")
+        .parse()
+        .expect("url")
+}
+
+#[tokio::test]
+async fn a_workflow_of_github_signs_in_by_the_token_it_asks_for() {
+    let bench = Bench::start(unlimited()).await;
+    let service = github().await;
+    let by_github = |request_token: &str| {
+        Credential::Federated(AssertionSource::GitHub {
+            request_url: service.clone(),
+            request_token: request_token.into(),
+            audience: sample::AUDIENCE.to_owned(),
+        })
+    };
+    check(&by(&bench, by_github("CANARY_request_token")))
+        .await
+        .expect("signed in");
+    let message = refused(&by(&bench, by_github("CANARY_other"))).await;
+    assert!(message.contains("id-token: write"), "{message}");
+    assert!(!message.contains("CANARY"), "{message}");
+    bench.stop().await;
+}
