@@ -92,8 +92,11 @@ async fn connect(
         address: register.base_url.clone(),
         error: Box::new(error),
     };
-    let client =
-        IngestClient::new(register.base_url.clone(), register.api_key.clone()).map_err(unusable)?;
+    let network = config.network.clone();
+    let client = IngestClient::builder(register.base_url.clone(), register.api_key.clone())
+        .http(move |http| network.apply(http))
+        .build()
+        .map_err(unusable)?;
     // Only a question: nothing remains of it when it is dropped.
     let known = tokio::select! {
         () = cancel.cancelled() => return Ok(None),

@@ -32,6 +32,7 @@
 //! # }
 //! ```
 
+mod application;
 mod change;
 mod error;
 mod generate;
@@ -40,11 +41,13 @@ mod options;
 pub mod permissions;
 mod random;
 mod routes;
+pub mod sample;
 mod server;
 mod spec;
 mod summary;
 mod truth;
 
+pub use application::app_role_id;
 pub use error::SimError;
 pub use model::{
     AdministrativeUnit, AppRole, Application, AssignmentType, Credential, Group, GroupAccess,
@@ -52,7 +55,7 @@ pub use model::{
     RoleDefinition, RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
     SignInActivity, Tenant, User, UserType,
 };
-pub use options::{Limit, RetryAfterForm, SimOptions, Throttle};
+pub use options::{FederatedCredential, Limit, RetryAfterForm, SimOptions, Throttle};
 pub use server::Simulator;
 pub use server::faults::{Fault, FaultAction, FaultBody, FaultId, Faults, RoutePattern};
 pub use server::stats::{LoggedRequest, RouteStats, Stats};

@@ -2,10 +2,13 @@
 
 mod binary;
 mod cancelling;
+mod checking;
 mod completeness;
 mod contents;
 mod hostile_pages;
+mod network;
 mod resilience;
 mod security;
+mod signing_in;
 mod support;
 mod windows;

@@ -15,6 +15,7 @@ mod wire;
 
 use serde_json::Value;
 
+use crate::application::OwnApplication;
 use crate::model::Tenant;
 use crate::permissions::Grants;
 use crate::server::answer::{Body, GraphError};
@@ -47,6 +48,8 @@ impl Version {
 /// Everything a handler may look at.
 pub(crate) struct Call<'a> {
     pub(crate) tenant: &'a Tenant,
+    /// The application that asks.
+    pub(crate) application: OwnApplication<'a>,
     pub(crate) grants: &'a Grants,
     pub(crate) version: Version,
     /// Origin of the simulator.

@@ -17,6 +17,7 @@ use super::answer::{Answer, Body, GraphError, Outcome, Trace};
 use super::batch;
 use super::connection::{Cutter, SimListener};
 use super::faults::{FaultAction, FaultBody};
+use super::managed_identity::{self, APP_SERVICE_PATH, IMDS_PATH};
 use super::state::{Caller, Shared, SingleRequest};
 use crate::routes::Version;
 
@@ -80,6 +81,9 @@ fn answer(
             body,
             trace,
         );
+    }
+    if let Some(outcome) = managed_identity(shared, &path, uri.query(), headers, trace) {
+        return outcome;
     }
     shared.recorder.http_call();
     let mut segments = path.splitn(3, '/').skip(1);
@@ -153,17 +157,8 @@ fn token(
     body: &Bytes,
     trace: &Trace,
 ) -> Outcome {
-    shared.recorder.token_request();
-    match shared.faults.strike(path, false) {
-        Some(FaultAction::Answer {
-            status,
-            body,
-            retry_after,
-        }) => return Outcome::Reply(fault(status, body, retry_after, trace)),
-        Some(
-            FaultAction::ResetConnection | FaultAction::OmitFromBatch | FaultAction::TruncateBody,
-        ) => return Outcome::Reset,
-        None | Some(FaultAction::EmptyList | FaultAction::RepeatPage) => {}
+    if let Some(struck) = struck(shared, path, trace) {
+        return struck;
     }
     if method != "POST" {
         return Outcome::Reply(Answer {
@@ -172,11 +167,49 @@ fn token(
         });
     }
     let form = String::from_utf8_lossy(body);
-    let (status, body) = shared.tokens.issue(tenant, &form);
+    let url = format!("{}{path}", shared.base_url);
+    let (status, body) = shared.tokens.issue(tenant, &form, &url);
     Outcome::Reply(Answer {
         status,
         ..Answer::ok(Body::Json(body))
     })
+}
+
+/// A token from the platform, if that is what the path asks for.
+fn managed_identity(
+    shared: &Shared,
+    path: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    trace: &Trace,
+) -> Option<Outcome> {
+    if ![IMDS_PATH, APP_SERVICE_PATH].contains(&path) {
+        return None;
+    }
+    if let Some(struck) = struck(shared, path, trace) {
+        return Some(struck);
+    }
+    let (status, body) = managed_identity::answer(&shared.tokens, path, query, headers)?;
+    Some(Outcome::Reply(Answer {
+        status,
+        ..Answer::ok(Body::Json(body))
+    }))
+}
+
+/// Counts a request for a token and strikes it with the next fault, if there is one.
+fn struck(shared: &Shared, path: &str, trace: &Trace) -> Option<Outcome> {
+    shared.recorder.token_request();
+    match shared.faults.strike(path, false) {
+        Some(FaultAction::Answer {
+            status,
+            body,
+            retry_after,
+        }) => Some(Outcome::Reply(fault(status, body, retry_after, trace))),
+        Some(
+            FaultAction::ResetConnection | FaultAction::OmitFromBatch | FaultAction::TruncateBody,
+        ) => Some(Outcome::Reset),
+        None | Some(FaultAction::EmptyList | FaultAction::RepeatPage) => None,
+    }
 }
 
 fn fault(status: u16, body: FaultBody, retry_after: Option<String>, trace: &Trace) -> Answer {

@@ -14,6 +14,7 @@ use super::query::Query;
 use super::stats::{LoggedRequest, Recorder};
 use super::throttle::{Meter, Verdict};
 use super::token::Tokens;
+use crate::application::OwnApplication;
 use crate::model::Tenant;
 use crate::options::{RetryAfterForm, SimOptions};
 use crate::permissions::Grants;
@@ -141,7 +142,12 @@ impl Shared {
             }
         }
         let tenant = self.read_tenant();
+        let assigned = self.tokens.assigned();
         (route.handler)(&Call {
+            application: OwnApplication {
+                client_id: self.options.client_id,
+                assigned: &assigned,
+            },
             tenant: &tenant,
             grants: &caller.grants,
             version: request.version,

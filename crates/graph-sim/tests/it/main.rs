@@ -1,5 +1,6 @@
 //! The simulator's promises, through real HTTP.
 
+mod assertions;
 mod batches;
 mod client;
 mod faults;
