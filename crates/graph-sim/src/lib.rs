@@ -11,6 +11,9 @@
 //!   [`Tenant::inconsistencies`]) unless a test puts them there by hand;
 //! - pages are keyed by the last object id: no object is shown twice or left out
 //!   while the tenant stands still;
+//! - a deltaLink tells every change of what was selected, however it was made;
+//! - what is left to chance depends on seeds and on the requests themselves, not on
+//!   their order or the clock;
 //! - nothing is read from outside and nothing is kept after the simulator stops.
 //!
 //! ```

@@ -173,7 +173,7 @@ pub enum Removal {
     Restorable,
     /// `deleted`: it is gone for good.
     Final,
-    /// The one or the other, by its id.
+    /// As the tenant's recycle bin says; else the one or the other, by its id.
     Mixed,
 }
 

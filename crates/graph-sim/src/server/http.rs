@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Answer, Body, GraphError, Outcome, Pace, Trace};
 use super::batch;
 use super::connection::{Cutter, SimListener};
-use super::faults::{Asked, FaultAction};
+use super::faults::{Asked, FaultAction, Kind};
 use super::query::Query;
 use super::state::{Caller, Shared, SingleRequest};
 use super::stats::ReceivedRequest;
@@ -140,14 +140,8 @@ fn whole_batch(
     body: Option<&Value>,
     trace: &Trace,
 ) -> Outcome {
-    let query = Query::default();
-    let asked = Asked {
-        path: "/$batch",
-        query: &query,
-        is_part: false,
-    };
     let run = || batch::answer(shared, caller, version, body, trace);
-    match shared.strike(asked) {
+    match struck(shared, "/$batch", Kind::Batch) {
         Some(FaultAction::Answer {
             status,
             body,
@@ -167,12 +161,21 @@ fn whole_batch(
         },
         Some(FaultAction::ExpireTokens) => {
             shared.tokens.expire_all();
-            let message = "Lifetime validation failed, the token is expired.";
-            Outcome::Reply(GraphError::unauthenticated(message).into_answer(trace))
+            Outcome::Reply(GraphError::expired_token().into_answer(trace))
         }
-        // The others are about lists.
+        // The others are about lists and parts, and do not hit a batch.
         _ => run(),
     }
+}
+
+/// The fault that hits a batch as a whole or the token endpoint.
+fn struck(shared: &Shared, path: &str, kind: Kind) -> Option<FaultAction> {
+    let query = Query::default();
+    let query = &query;
+    let strike = shared.strike(Asked { path, query, kind })?;
+    let action = strike.action.clone();
+    shared.faults.count(strike);
+    Some(action)
 }
 
 fn token(
@@ -184,13 +187,7 @@ fn token(
     trace: &Trace,
 ) -> Outcome {
     shared.recorder.token_request();
-    let query = Query::default();
-    let asked = Asked {
-        path,
-        query: &query,
-        is_part: false,
-    };
-    match shared.strike(asked) {
+    match struck(shared, path, Kind::Token) {
         Some(FaultAction::Answer {
             status,
             body,

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::answer::{Answer, Body, GraphError, Outcome, Pace, Trace};
 use super::faults::bend::{Places, bend};
-use super::faults::{Asked, FaultAction, FaultBody, Faults};
+use super::faults::{Asked, FaultAction, FaultBody, Faults, Kind, Strike};
 use super::query::Query;
 use super::stats::{LoggedRequest, Recorder};
 use super::throttle::{Meter, Verdict};
@@ -106,7 +106,7 @@ impl Shared {
             let asked = Asked {
                 path: request.path,
                 query: &query,
-                is_part: request.batch.is_some(),
+                kind: request.batch.map_or(Kind::Single, |_| Kind::Part),
             };
             let fault = self.strike(asked);
             self.with_fault(fault, request, asked, trace, || {
@@ -147,7 +147,9 @@ impl Shared {
     /// Counts an HTTP call; a verdict when it is one too many.
     pub(crate) fn over_request_cap(&self) -> Option<Verdict> {
         let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
-        meter.call(Instant::now())
+        let verdict = meter.call(Instant::now())?;
+        self.recorder.refused_call();
+        Some(verdict)
     }
 
     fn handle(
@@ -192,7 +194,7 @@ impl Shared {
     }
 
     /// What happens to a request, if anything.
-    pub(crate) fn strike(&self, asked: Asked<'_>) -> Option<FaultAction> {
+    pub(crate) fn strike(&self, asked: Asked<'_>) -> Option<Strike> {
         self.faults.strike(asked, self.options.time_scale)
     }
 
@@ -205,7 +207,7 @@ impl Shared {
     /// asks for that.
     fn with_fault(
         &self,
-        fault: Option<FaultAction>,
+        strike: Option<Strike>,
         request: &SingleRequest<'_>,
         asked: Asked<'_>,
         trace: &Trace,
@@ -221,10 +223,10 @@ impl Shared {
             }
             answer
         };
-        let Some(fault) = fault else {
+        let Some(strike) = strike else {
             return Outcome::Reply(normal());
         };
-        match fault {
+        let outcome = match strike.action.clone() {
             FaultAction::Answer {
                 status,
                 body,
@@ -240,13 +242,10 @@ impl Shared {
             }
             FaultAction::ExpireTokens => {
                 self.tokens.expire_all();
-                let message = "Lifetime validation failed, the token is expired.";
-                Outcome::Reply(GraphError::unauthenticated(message).into_answer(trace))
+                Outcome::Reply(GraphError::expired_token().into_answer(trace))
             }
             FaultAction::ExpirePageTokens { .. } => {
-                let message = "The specified page token value has expired and can no longer be included in your request.";
-                let error = GraphError::new(400, "Directory_ExpiredPageToken", message);
-                Outcome::Reply(error.into_answer(trace))
+                Outcome::Reply(GraphError::expired_page_token().into_answer(trace))
             }
             FaultAction::RedirectAbroad => Outcome::Reply(Answer {
                 status: 307,
@@ -255,11 +254,16 @@ impl Shared {
             }),
             bending => {
                 let places = self.places(request, asked);
-                let answer = normal();
+                let mut answer = normal();
                 let mut memory = self.faults.memory();
-                Outcome::Reply(bend(answer, &bending, asked, &places, &mut memory))
+                if !bend(&mut answer, &bending, asked, &places, &mut memory) {
+                    return Outcome::Reply(answer);
+                }
+                Outcome::Reply(answer)
             }
-        }
+        };
+        self.faults.count(strike);
+        outcome
     }
 
     fn places(&self, request: &SingleRequest<'_>, asked: Asked<'_>) -> Places {

@@ -146,6 +146,11 @@ impl Recorder {
         self.lock().stats.http_calls += 1;
     }
 
+    /// Counts a call that was refused before it was looked at.
+    pub(crate) fn refused_call(&self) {
+        self.lock().stats.throttled += 1;
+    }
+
     /// Counts a batch and gives it a number.
     pub(crate) fn batch(&self) -> u64 {
         let mut book = self.lock();

@@ -83,9 +83,7 @@ impl Tokens {
             .get(token)
             .ok_or_else(|| GraphError::unauthenticated("IDX14100: JWT is not well formed."))?;
         if Instant::now() >= issued.expires {
-            return Err(GraphError::unauthenticated(
-                "Lifetime validation failed, the token is expired.",
-            ));
+            return Err(GraphError::expired_token());
         }
         Ok(issued.grants.clone())
     }
