@@ -101,7 +101,10 @@ fn answer(
     let path = format!("/{}", segments.next().unwrap_or(""));
     let grants = match shared.tokens.authenticate(header(headers, "authorization")) {
         Ok(grants) => grants,
-        Err(error) => return Outcome::Reply(error.into_answer(trace)),
+        Err(error) => {
+            shared.faults.count_as("refused token".to_owned());
+            return Outcome::Reply(error.into_answer(trace));
+        }
     };
     let caller = Caller { grants };
     let json = match parse_body(body) {

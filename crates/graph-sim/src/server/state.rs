@@ -213,16 +213,7 @@ impl Shared {
         trace: &Trace,
         handle: impl FnOnce() -> Result<Body, GraphError>,
     ) -> Outcome {
-        let normal = || {
-            let answer = match handle() {
-                Ok(body) => Answer::ok(body),
-                Err(error) => error.into_answer(trace),
-            };
-            if let Body::Json(Value::Object(page)) = &answer.body {
-                self.faults.note_page(asked, page);
-            }
-            answer
-        };
+        let normal = || self.normal(asked, trace, handle());
         let Some(strike) = strike else {
             return Outcome::Reply(normal());
         };
@@ -253,10 +244,8 @@ impl Shared {
                 body: Body::Empty,
             }),
             bending => {
-                let places = self.places(request, asked);
                 let mut answer = normal();
-                let mut memory = self.faults.memory();
-                if !bend(&mut answer, &bending, asked, &places, &mut memory) {
+                if !self.bent(&mut answer, &bending, request, asked) {
                     return Outcome::Reply(answer);
                 }
                 Outcome::Reply(answer)
@@ -264,6 +253,34 @@ impl Shared {
         };
         self.faults.count(strike);
         outcome
+    }
+
+    /// The answer without any fault.
+    fn normal(&self, asked: Asked<'_>, trace: &Trace, result: Result<Body, GraphError>) -> Answer {
+        let answer = match result {
+            Ok(body) => Answer::ok(body),
+            Err(error) => {
+                if let Some(name) = condition(&error) {
+                    self.faults.count_as(name.to_owned());
+                }
+                error.into_answer(trace)
+            }
+        };
+        if let Body::Json(Value::Object(page)) = &answer.body {
+            self.faults.note_page(asked, page);
+        }
+        answer
+    }
+
+    fn bent(
+        &self,
+        answer: &mut Answer,
+        action: &FaultAction,
+        request: &SingleRequest<'_>,
+        asked: Asked<'_>,
+    ) -> bool {
+        let places = self.places(request, asked);
+        bend(answer, action, asked, &places, &mut self.faults.memory())
     }
 
     fn places(&self, request: &SingleRequest<'_>, asked: Asked<'_>) -> Places {
@@ -343,6 +360,20 @@ impl Shared {
             "ResourceUnitLimitExceeded".to_owned(),
         ));
         answer
+    }
+}
+
+/// What statistics call a refusal that comes from the tenant's conditions.
+fn condition(error: &GraphError) -> Option<&'static str> {
+    match error.code.as_str() {
+        "AadPremiumLicenseRequired" | "Authentication_RequestFromNonPremiumTenantOrB2CTenant" => {
+            Some("missing licence")
+        }
+        "Authorization_RequestDenied" | "Authentication_MSGraphPermissionMissing" => {
+            Some("missing permission")
+        }
+        "resyncRequired" | "syncStateNotFound" => Some("expired delta token"),
+        _ => None,
     }
 }
 

@@ -34,7 +34,8 @@ pub struct Stats {
     pub resource_units: u64,
     /// Requests answered with 429.
     pub throttled: u64,
-    /// How often each fault has struck, by name.
+    /// How often each fault has struck, by name; refusals for want of a token, a
+    /// permission, a licence or a valid deltaLink, too.
     pub faults: BTreeMap<String, u64>,
     /// By route, such as `/groups/{id}/members`.
     pub routes: BTreeMap<String, RouteStats>,

@@ -5,6 +5,7 @@ mod bent;
 mod client;
 mod deltas;
 mod faults;
+mod followers;
 mod links;
 mod lists;
 mod permissions;

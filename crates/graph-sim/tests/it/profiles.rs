@@ -113,6 +113,7 @@ async fn licences_and_permissions_come_and_go_with_their_profiles() {
     let pim = "/beta/roleManagement/directory/roleEligibilitySchedules";
     simulator.set_profile(Profile::MissingLicence);
     assert_eq!(client.get(pim).await.code(), "AadPremiumLicenseRequired");
+    assert_eq!(simulator.stats().faults["missing licence"], 1);
     simulator.set_profile(Profile::PartialPermissions);
     assert_eq!(client.get(pim).await.status, 401, "old tokens are void");
     let client = Client::login(&simulator).await;

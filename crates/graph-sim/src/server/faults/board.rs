@@ -141,7 +141,12 @@ impl Faults {
 
     /// Counts what a fault has done.
     pub(crate) fn count(&self, strike: Strike) {
-        *self.lock().struck.entry(strike.title).or_default() += 1;
+        self.count_as(strike.title);
+    }
+
+    /// Counts what a condition of the tenant has done.
+    pub(crate) fn count_as(&self, name: String) {
+        *self.lock().struck.entry(name).or_default() += 1;
     }
 
     /// Remembers the token of the next page while page tokens may expire.
