@@ -11,6 +11,9 @@
 //!   [`Tenant::inconsistencies`]) unless a test puts them there by hand;
 //! - pages are keyed by the last object id: no object is shown twice or left out
 //!   while the tenant stands still;
+//! - a deltaLink tells every change of what was selected, however it was made;
+//! - what is left to chance depends on seeds and on the requests themselves, not on
+//!   their order or the clock;
 //! - nothing is read from outside and nothing is kept after the simulator stops.
 //!
 //! ```
@@ -36,9 +39,11 @@ mod application;
 mod change;
 mod error;
 mod generate;
+mod hostile;
 mod model;
 mod options;
 pub mod permissions;
+mod profile;
 mod random;
 mod routes;
 pub mod sample;
@@ -55,10 +60,14 @@ pub use model::{
     RoleDefinition, RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
     SignInActivity, Tenant, User, UserType,
 };
-pub use options::{FederatedCredential, Limit, RetryAfterForm, SimOptions, Throttle};
+pub use options::{
+    DeltaExpiry, DeltaOptions, FederatedCredential, Limit, Neighbour, Removal, RetryAfterForm,
+    SimOptions, Throttle,
+};
+pub use profile::{Profile, UnknownProfile};
 pub use server::Simulator;
 pub use server::faults::{Fault, FaultAction, FaultBody, FaultId, Faults, RoutePattern};
-pub use server::stats::{LoggedRequest, RouteStats, Stats};
+pub use server::stats::{LoggedRequest, ReceivedRequest, RouteStats, Stats};
 pub use spec::TenantSpec;
 pub use summary::ChangeSummary;
 pub use truth::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec, Throttle};
+use graph_sim::{Profile, SimOptions, Simulator, Tenant, TenantSpec, Throttle};
 
 /// A simulated Microsoft Graph tenant.
 #[derive(Debug, Parser)]
@@ -34,6 +34,12 @@ struct Arguments {
     /// Whether requests are limited as Graph limits them.
     #[arg(long, value_enum, default_value_t = Switch::On)]
     throttle: Switch,
+    /// Faults and conditions, such as `flaky5` or `mixed:17`.
+    #[arg(long, default_value_t = Profile::Calm)]
+    profile: Profile,
+    /// Divides waits, windows of limits and lifetimes of tokens.
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    time_scale: f64,
     /// Writes what a crawl must find to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
@@ -43,6 +49,13 @@ struct Arguments {
 enum Switch {
     On,
     Off,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("must be a number above zero".to_owned()),
+    }
 }
 
 #[tokio::main]
@@ -57,6 +70,8 @@ async fn main() -> anyhow::Result<()> {
     let options = SimOptions {
         port: arguments.port,
         latency: Duration::from_millis(arguments.latency_ms),
+        profile: arguments.profile,
+        time_scale: arguments.time_scale,
         throttle: match arguments.throttle {
             Switch::On => Throttle::on(),
             Switch::Off => Throttle::off(),
@@ -64,13 +79,13 @@ async fn main() -> anyhow::Result<()> {
         ..SimOptions::default()
     };
     let tenant = Tenant::generate(&spec);
+    let simulator = Simulator::start(tenant, options).await?;
     if let Some(path) = &arguments.truth {
         let file =
             File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-        serde_json::to_writer_pretty(BufWriter::new(file), &tenant.truth())
+        serde_json::to_writer_pretty(BufWriter::new(file), &simulator.truth())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let simulator = Simulator::start(tenant, options).await?;
     println!("base url:      {}", simulator.base_url());
     println!("tenant id:     {}", simulator.tenant_id());
     println!("client id:     {}", simulator.client_id());

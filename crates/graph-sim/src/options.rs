@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::permissions;
 use crate::sample;
+use crate::profile::Profile;
 
 /// How the simulator answers. The default grants every permission, holds all
 /// licences, and throttles as Graph does.
@@ -38,6 +39,15 @@ pub struct SimOptions {
     pub p1_licensed: bool,
     /// Tenant has Entra ID P2 (PIM).
     pub p2_licensed: bool,
+    /// Faults and conditions to begin with.
+    pub profile: Profile,
+    /// Divides every wait the simulator asks for or makes as a fault, the windows of
+    /// the limits and the lifetimes of tokens. Above 1, a `Retry-After` in seconds
+    /// comes with a fraction, or it could not be shorter than a second. What is no
+    /// number above 0 counts as 1.
+    pub time_scale: f64,
+    /// How delta functions answer.
+    pub delta: DeltaOptions,
     /// Answer batches in another order than asked, as Graph may.
     pub shuffle_batches: bool,
     /// How many requests the log keeps (the oldest are forgotten first).
@@ -80,6 +90,9 @@ impl Default for SimOptions {
             latency: Duration::ZERO,
             p1_licensed: true,
             p2_licensed: true,
+            profile: Profile::Calm,
+            time_scale: 1.0,
+            delta: DeltaOptions::default(),
             shuffle_batches: true,
             log_capacity: 10_000,
             port: 0,
@@ -111,6 +124,15 @@ pub enum RetryAfterForm {
     Absent,
 }
 
+/// Someone else who begins to spend the same resource units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neighbour {
+    /// How many requests are charged before the neighbour comes.
+    pub after_requests: u64,
+    /// Share of the limit that is gone from then on, in percent.
+    pub percent: u32,
+}
+
 /// Request limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Throttle {
@@ -118,6 +140,10 @@ pub struct Throttle {
     pub limit: Limit,
     /// Requests for sign-in activity per window (Graph: 5).
     pub report_requests: Option<u32>,
+    /// HTTP calls per second, whatever they cost; a batch is one call.
+    pub calls_per_second: Option<u32>,
+    /// Another user of the same quota.
+    pub neighbour: Option<Neighbour>,
     /// Length of the sliding window.
     pub window: Duration,
     /// Form of `Retry-After`.
@@ -130,6 +156,8 @@ impl Throttle {
         Self {
             limit: Limit::ByTenantSize,
             report_requests: Some(5),
+            calls_per_second: None,
+            neighbour: None,
             window: Duration::from_secs(10),
             retry_after: RetryAfterForm::Seconds,
         }
@@ -157,5 +185,78 @@ impl Throttle {
 impl Default for Throttle {
     fn default() -> Self {
         Self::on()
+    }
+}
+
+/// What a delta token that can no longer be used is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeltaExpiry {
+    /// 410 with a `Location` to begin again at.
+    Gone,
+    /// 400 with the code `syncStateNotFound`.
+    SyncStateNotFound,
+}
+
+/// Which reason a deleted object is reported with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// `changed`: it could be restored.
+    Restorable,
+    /// `deleted`: it is gone for good.
+    Final,
+    /// As the tenant's recycle bin says; else the one or the other, by its id.
+    Mixed,
+}
+
+/// How delta functions answer. The default is a well-behaved Graph; the other
+/// fields bring in what a client must bear as well.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeltaOptions {
+    /// Objects per page.
+    pub page_size: usize,
+    /// An object with more links than this is told in several parts.
+    pub links_per_fragment: usize,
+    /// A page with this many links is full.
+    pub links_per_page: usize,
+    /// Share of the changes that are told again, in their round and in the next.
+    pub replay_share: f64,
+    /// Changes come in any order.
+    pub shuffled: bool,
+    /// Empty pages before the one with the deltaLink.
+    pub empty_pages: usize,
+    /// Removals of objects nobody knows, in the initial enumeration.
+    pub unknown_removals: usize,
+    /// Changes appear one round late.
+    pub replication_delay: bool,
+    /// How deleted objects are reported.
+    pub removal: Removal,
+    /// How long a deltaLink can be used.
+    pub lifetime: Duration,
+    /// What happens when it is used later.
+    pub expiry: DeltaExpiry,
+    /// How many states of the tenant are remembered (at least 3); a deltaLink that
+    /// would need an older one has expired. Each costs as much memory as the tenant.
+    pub kept_versions: usize,
+    /// For all that is left to chance.
+    pub seed: u64,
+}
+
+impl Default for DeltaOptions {
+    fn default() -> Self {
+        Self {
+            page_size: 200,
+            links_per_fragment: 500,
+            links_per_page: 2_000,
+            replay_share: 0.0,
+            shuffled: false,
+            empty_pages: 0,
+            unknown_removals: 0,
+            replication_delay: false,
+            removal: Removal::Mixed,
+            lifetime: Duration::from_hours(7 * 24),
+            expiry: DeltaExpiry::Gone,
+            kept_versions: 8,
+            seed: 0,
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! adding one means writing its module and naming its table in [`tables`].
 
 mod applications;
+pub(crate) mod delta;
 mod groups;
 mod objects;
 mod organization;
@@ -12,6 +13,8 @@ mod roles;
 mod service_principals;
 mod users;
 mod wire;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -50,6 +53,9 @@ pub(crate) struct Call<'a> {
     pub(crate) tenant: &'a Tenant,
     /// The application that asks.
     pub(crate) application: OwnApplication<'a>,
+    /// The same, to be kept.
+    pub(crate) snapshot: &'a Arc<Tenant>,
+    pub(crate) deltas: &'a delta::book::DeltaBook,
     pub(crate) grants: &'a Grants,
     pub(crate) version: Version,
     /// Origin of the simulator.
@@ -62,6 +68,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Option<&'a Value>,
     /// `ConsistencyLevel: eventual` was sent.
     pub(crate) is_eventual: bool,
+    /// `Prefer: return=minimal` was sent.
+    pub(crate) prefers_minimal: bool,
     /// The tenant has Entra ID P1.
     pub(crate) p1_licensed: bool,
     /// The tenant has Entra ID P2.
@@ -158,8 +166,9 @@ impl Route {
     }
 }
 
-fn tables() -> [&'static [Route]; 8] {
+fn tables() -> [&'static [Route]; 9] {
     [
+        delta::ROUTES,
         users::ROUTES,
         groups::ROUTES,
         service_principals::ROUTES,

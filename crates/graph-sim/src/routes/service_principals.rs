@@ -128,7 +128,7 @@ const PROPERTIES: &[Property<ServicePrincipal>] = &[
 
 /// The simulator's own rule about derived properties: agents carry theirs when
 /// everything is asked for or when they are named; plain ones never do.
-fn object(
+pub(super) fn object(
     principal: &ServicePrincipal,
     selection: &[&'static Property<ServicePrincipal>],
     everything: bool,

@@ -1,5 +1,7 @@
 //! Answers and errors in Graph's shapes.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 /// Body of an answer.
@@ -36,6 +38,16 @@ pub(crate) enum Outcome {
     Reset,
     Truncate(Answer),
     Omit,
+    /// A part of a batch that is answered twice.
+    Twice(Answer),
+    Slow(Answer, Pace),
+}
+
+/// How slowly a body arrives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) parts: usize,
+    pub(crate) pause: Duration,
 }
 
 /// An error with Graph's status and code.
@@ -106,6 +118,15 @@ impl GraphError {
             .headers
             .push(("WWW-Authenticate", challenge.to_owned()));
         error
+    }
+
+    pub(crate) fn expired_token() -> Self {
+        Self::unauthenticated("Lifetime validation failed, the token is expired.")
+    }
+
+    pub(crate) fn expired_page_token() -> Self {
+        let message = "The specified page token value has expired and can no longer be included in your request.";
+        Self::new(400, "Directory_ExpiredPageToken", message)
     }
 
     /// Adds the ids that a support ticket would ask for.

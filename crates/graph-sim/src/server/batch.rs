@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Body, GraphError, Outcome, Trace};
+use super::http::is_minimal;
 use super::state::{Caller, Shared, SingleRequest};
 use crate::random::Random;
 use crate::routes::Version;
@@ -39,6 +40,7 @@ pub(crate) fn answer(
     let number = shared.recorder.batch();
     let mut failed: HashSet<&str> = HashSet::new();
     let mut responses = Vec::with_capacity(parts.len());
+    let mut pace = None;
     for part in &parts {
         let outcome = if part.depends_on.iter().any(|id| failed.contains(id)) {
             let error = GraphError::new(
@@ -60,12 +62,24 @@ pub(crate) fn answer(
             Outcome::Omit => {}
             // One connection carries the whole batch.
             Outcome::Reset | Outcome::Truncate(_) => return Outcome::Reset,
+            Outcome::Twice(answer) => {
+                responses.push(response(part.id, answer.clone()));
+                responses.push(response(part.id, answer));
+            }
+            Outcome::Slow(answer, part_pace) => {
+                pace = Some(part_pace);
+                responses.push(response(part.id, answer));
+            }
         }
     }
     if shared.options.shuffle_batches {
         Random::new(shared.seed ^ number).shuffle(&mut responses);
     }
-    Outcome::Reply(Answer::ok(Body::Json(json!({"responses": responses}))))
+    let answer = Answer::ok(Body::Json(json!({"responses": responses})));
+    match pace {
+        Some(pace) => Outcome::Slow(answer, pace),
+        None => Outcome::Reply(answer),
+    }
 }
 
 fn invalid(message: &str) -> GraphError {
@@ -151,6 +165,10 @@ fn answer_part(
             .headers
             .get("consistencylevel")
             .is_some_and(|level| level.eq_ignore_ascii_case("eventual")),
+        prefers_minimal: part
+            .headers
+            .get("prefer")
+            .is_some_and(|preference| is_minimal(preference)),
         batch: Some(number),
     };
     shared.answer(caller, &request, trace)

@@ -9,16 +9,18 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Answer, Body, GraphError, Outcome, Trace};
+use super::answer::{Answer, Body, GraphError, Outcome, Pace, Trace};
 use super::batch;
 use super::connection::{Cutter, SimListener};
-use super::faults::{FaultAction, FaultBody};
+use super::faults::{Asked, FaultAction, Kind};
 use super::managed_identity::{self, APP_SERVICE_PATH, IMDS_PATH};
+use super::query::Query;
 use super::state::{Caller, Shared, SingleRequest};
+use super::stats::ReceivedRequest;
 use crate::routes::Version;
 
 /// The largest body a request may have; a full lookup needs 40 kB.
@@ -43,6 +45,7 @@ async fn handle(
         tokio::time::sleep(shared.options.latency).await;
     }
     let (head, body) = request.into_parts();
+    shared.recorder.received(ReceivedRequest::of(&head));
     let trace = shared.trace(header(&head.headers, "client-request-id"));
     let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
         let error = GraphError::new(413, "RequestEntityTooLarge", "The request is too large.");
@@ -86,6 +89,9 @@ fn answer(
         return outcome;
     }
     shared.recorder.http_call();
+    if let Some(verdict) = shared.over_request_cap() {
+        return Outcome::Reply(shared.rejection(&verdict, trace));
+    }
     let mut segments = path.splitn(3, '/').skip(1);
     let version = segments.next().unwrap_or("");
     let Some(version) = Version::parse(version) else {
@@ -99,7 +105,10 @@ fn answer(
     let path = format!("/{}", segments.next().unwrap_or(""));
     let grants = match shared.tokens.authenticate(header(headers, "authorization")) {
         Ok(grants) => grants,
-        Err(error) => return Outcome::Reply(error.into_answer(trace)),
+        Err(error) => {
+            shared.faults.count_as("refused token".to_owned());
+            return Outcome::Reply(error.into_answer(trace));
+        }
     };
     let caller = Caller { grants };
     let json = match parse_body(body) {
@@ -117,9 +126,17 @@ fn answer(
         body: json.as_ref(),
         is_eventual: header(headers, "consistencylevel")
             .is_some_and(|level| level.eq_ignore_ascii_case("eventual")),
+        prefers_minimal: header(headers, "prefer").is_some_and(is_minimal),
         batch: None,
     };
     shared.answer(&caller, &request, trace)
+}
+
+/// Whether a `Prefer` header asks for changed properties only.
+pub(crate) fn is_minimal(preference: &str) -> bool {
+    preference
+        .split(',')
+        .any(|part| part.trim().eq_ignore_ascii_case("return=minimal"))
 }
 
 /// A batch as a whole can be struck, too.
@@ -130,23 +147,42 @@ fn whole_batch(
     body: Option<&Value>,
     trace: &Trace,
 ) -> Outcome {
-    match shared.faults.strike("/$batch", false) {
+    let run = || batch::answer(shared, caller, version, body, trace);
+    match struck(shared, "/$batch", Kind::Batch) {
         Some(FaultAction::Answer {
             status,
             body,
             retry_after,
-        }) => Outcome::Reply(fault(status, body, retry_after, trace)),
+        }) => Outcome::Reply(shared.fault_answer(status, body, retry_after, trace)),
         Some(FaultAction::ResetConnection | FaultAction::OmitFromBatch) => Outcome::Reset,
-        Some(FaultAction::TruncateBody) => {
-            match batch::answer(shared, caller, version, body, trace) {
-                Outcome::Reply(answer) => Outcome::Truncate(answer),
-                other => other,
+        Some(FaultAction::TruncateBody) => match run() {
+            Outcome::Reply(answer) => Outcome::Truncate(answer),
+            other => other,
+        },
+        Some(FaultAction::SlowBody { parts, pause }) => match run() {
+            Outcome::Reply(answer) => {
+                let pause = shared.scaled(pause);
+                Outcome::Slow(answer, Pace { parts, pause })
             }
+            other => other,
+        },
+        Some(FaultAction::ExpireTokens) => {
+            shared.tokens.expire_all();
+            Outcome::Reply(GraphError::expired_token().into_answer(trace))
         }
-        None | Some(FaultAction::EmptyList | FaultAction::RepeatPage) => {
-            batch::answer(shared, caller, version, body, trace)
-        }
+        // The others are about lists and parts, and do not hit a batch.
+        _ => run(),
     }
+}
+
+/// The fault that hits a batch as a whole or the token endpoint.
+fn struck(shared: &Shared, path: &str, kind: Kind) -> Option<FaultAction> {
+    let query = Query::default();
+    let query = &query;
+    let strike = shared.strike(Asked { path, query, kind })?;
+    let action = strike.action.clone();
+    shared.faults.count(strike);
+    Some(action)
 }
 
 fn token(
@@ -157,7 +193,7 @@ fn token(
     body: &Bytes,
     trace: &Trace,
 ) -> Outcome {
-    if let Some(struck) = struck(shared, path, trace) {
+    if let Some(struck) = struck_token(shared, path, trace) {
         return struck;
     }
     if method != "POST" {
@@ -186,7 +222,7 @@ fn managed_identity(
     if ![IMDS_PATH, APP_SERVICE_PATH].contains(&path) {
         return None;
     }
-    if let Some(struck) = struck(shared, path, trace) {
+    if let Some(struck) = struck_token(shared, path, trace) {
         return Some(struck);
     }
     let (status, body) = managed_identity::answer(&shared.tokens, path, query, headers)?;
@@ -197,23 +233,24 @@ fn managed_identity(
 }
 
 /// Counts a request for a token and strikes it with the next fault, if there is one.
-fn struck(shared: &Shared, path: &str, trace: &Trace) -> Option<Outcome> {
+fn struck_token(shared: &Shared, path: &str, trace: &Trace) -> Option<Outcome> {
     shared.recorder.token_request();
-    match shared.faults.strike(path, false) {
-        Some(FaultAction::Answer {
+    match struck(shared, path, Kind::Token)? {
+        FaultAction::Answer {
             status,
             body,
             retry_after,
-        }) => Some(Outcome::Reply(fault(status, body, retry_after, trace))),
-        Some(
-            FaultAction::ResetConnection | FaultAction::OmitFromBatch | FaultAction::TruncateBody,
-        ) => Some(Outcome::Reset),
-        None | Some(FaultAction::EmptyList | FaultAction::RepeatPage) => None,
+        } => Some(Outcome::Reply(shared.fault_answer(
+            status,
+            body,
+            retry_after,
+            trace,
+        ))),
+        FaultAction::ResetConnection | FaultAction::OmitFromBatch | FaultAction::TruncateBody => {
+            Some(Outcome::Reset)
+        }
+        _ => None,
     }
-}
-
-fn fault(status: u16, body: FaultBody, retry_after: Option<String>, trace: &Trace) -> Answer {
-    super::state::fault_answer(status, body, retry_after, trace)
 }
 
 fn parse_body(body: &Bytes) -> Result<Option<Value>, GraphError> {
@@ -248,9 +285,13 @@ fn decode(path: &str) -> String {
 
 fn to_http(outcome: Outcome, cutter: &Cutter, trace: &Trace) -> Response {
     match outcome {
-        Outcome::Reply(answer) => {
+        Outcome::Reply(answer) | Outcome::Twice(answer) => {
             let ((status, headers), body) = render(answer, trace);
             (status, headers, HttpBody::from(body)).into_response()
+        }
+        Outcome::Slow(answer, pace) => {
+            let ((status, headers), body) = render(answer, trace);
+            (status, headers, HttpBody::from_stream(slowly(&body, pace))).into_response()
         }
         Outcome::Truncate(answer) => {
             let ((status, headers), body) = render(answer, trace);
@@ -270,7 +311,35 @@ fn to_http(outcome: Outcome, cutter: &Cutter, trace: &Trace) -> Response {
     }
 }
 
+/// The body in parts, with a pause before each but the first.
+fn slowly(
+    body: &Bytes,
+    pace: Pace,
+) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
+    let size = body.len().div_ceil(pace.parts.max(1)).max(1);
+    let parts: Vec<Bytes> = (0..body.len())
+        .step_by(size)
+        .map(|start| body.slice(start..body.len().min(start + size)))
+        .collect();
+    stream::iter(parts.into_iter().enumerate()).then(move |(place, part)| async move {
+        if place > 0 {
+            tokio::time::sleep(pace.pause).await;
+        }
+        Ok(part)
+    })
+}
+
 type Head = (StatusCode, HeaderMap);
+
+/// A text that Rust cannot hold is written in the model as the replacement
+/// character, and on the wire as half a pair.
+fn with_lone_surrogates(json: String) -> String {
+    if json.contains('\u{fffd}') {
+        json.replace('\u{fffd}', "\\ud83d")
+    } else {
+        json
+    }
+}
 
 fn render(answer: Answer, trace: &Trace) -> (Head, Bytes) {
     let (content_type, body) = match answer.body {
@@ -278,7 +347,7 @@ fn render(answer: Answer, trace: &Trace) -> (Head, Bytes) {
             Some(
                 "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
             ),
-            Bytes::from(value.to_string()),
+            Bytes::from(with_lone_surrogates(value.to_string())),
         ),
         Body::Html(text) => (Some("text/html"), Bytes::from(text)),
         Body::Text(text) => (Some("text/plain"), Bytes::from(text)),

@@ -3,8 +3,10 @@
 pub(crate) mod answer;
 mod assertion;
 mod batch;
+mod conditions;
 mod connection;
 pub(crate) mod faults;
+mod foreign;
 mod http;
 mod managed_identity;
 pub(crate) mod query;
@@ -26,13 +28,16 @@ use uuid::Uuid;
 
 use self::connection::SimListener;
 use self::faults::Faults;
-use self::state::Shared;
-use self::stats::{LoggedRequest, Recorder, Stats};
+use self::foreign::ForeignHost;
+use self::state::{Licences, Shared};
+use self::stats::{LoggedRequest, ReceivedRequest, Recorder, Stats};
 use self::throttle::Meter;
 use self::token::Tokens;
 use crate::error::SimError;
 use crate::model::Tenant;
-use crate::options::{SimOptions, Throttle};
+use crate::options::{DeltaOptions, SimOptions, Throttle};
+use crate::profile::Profile;
+use crate::routes::delta::book::DeltaBook;
 use crate::summary::ChangeSummary;
 use crate::truth::Truth;
 
@@ -43,43 +48,60 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Simulator {
     shared: Arc<Shared>,
     tenant_id: Uuid,
+    foreign: ForeignHost,
     stopping: CancellationToken,
     server: Option<JoinHandle<()>>,
 }
 
 impl Simulator {
     /// Starts serving a tenant on 127.0.0.1.
-    pub async fn start(tenant: Tenant, options: SimOptions) -> Result<Self, SimError> {
+    pub async fn start(tenant: Tenant, mut options: SimOptions) -> Result<Self, SimError> {
+        options.time_scale = sane_scale(options.time_scale);
         let port = options.port;
         let failed = |source| SimError::Listen { port, source };
         let listener = TcpListener::bind(("127.0.0.1", port))
             .await
             .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let stopping = CancellationToken::new();
+        let foreign = ForeignHost::start(options.log_capacity, stopping.clone())
+            .await
+            .map_err(failed)?;
         let tenant_id = tenant.tenant_id;
         let shared = Arc::new(Shared {
             base_url: format!("http://{address}"),
+            foreign_url: foreign.url(),
+            licences: Mutex::new(Licences {
+                p1: options.p1_licensed,
+                p2: options.p2_licensed,
+            }),
             seed: tenant.seed,
             tokens: Tokens::new(tenant_id, &options),
-            meter: Mutex::new(Meter::new(options.throttle)),
+            meter: Mutex::new(Meter::new(options.throttle, options.time_scale)),
             recorder: Recorder::new(options.log_capacity),
+            deltas: DeltaBook::new(options.delta, options.time_scale),
             options,
-            tenant: RwLock::new(tenant),
+            tenant: RwLock::new(Arc::new(tenant)),
             faults: Faults::default(),
             serial: AtomicU64::new(0),
         });
-        let stopping = CancellationToken::new();
         let server = tokio::spawn(http::serve(
             SimListener(listener),
             shared.clone(),
             stopping.clone(),
         ));
-        Ok(Self {
+        let profile = shared.options.profile;
+        let simulator = Self {
             shared,
             tenant_id,
+            foreign,
             stopping,
             server: Some(server),
-        })
+        };
+        if profile != Profile::Calm {
+            simulator.set_profile(profile);
+        }
+        Ok(simulator)
     }
 
     /// Origin of both the token endpoint and Graph, e.g. `http://127.0.0.1:4711`.
@@ -119,7 +141,8 @@ impl Simulator {
             .tenant
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        action(&mut tenant)
+        // What delta tokens remember stays as it was.
+        action(Arc::make_mut(&mut tenant))
     }
 
     /// The switchboard of faults.
@@ -129,7 +152,10 @@ impl Simulator {
 
     /// Counters.
     pub fn stats(&self) -> Stats {
-        self.shared.recorder.stats()
+        Stats {
+            faults: self.shared.faults.struck(),
+            ..self.shared.recorder.stats()
+        }
     }
 
     /// The last requests, oldest first.
@@ -137,9 +163,27 @@ impl Simulator {
         self.shared.recorder.log()
     }
 
+    /// The last HTTP calls to Graph and the token endpoint, oldest first, refused ones
+    /// included.
+    pub fn received(&self) -> Vec<ReceivedRequest> {
+        self.shared.recorder.received_log()
+    }
+
+    /// Origin of a host that is not ours but that faults lead to.
+    pub fn foreign_url(&self) -> String {
+        self.foreign.url()
+    }
+
+    /// What that host was asked; nobody should ever ask it.
+    pub fn foreign_requests(&self) -> Vec<ReceivedRequest> {
+        self.foreign.received()
+    }
+
     /// Sets counters and log to nothing.
     pub fn reset_stats(&self) {
         self.shared.recorder.reset();
+        self.shared.faults.forget_struck();
+        self.foreign.forget();
     }
 
     /// Changes the permissions in tokens given out from now on.
@@ -173,6 +217,30 @@ impl Simulator {
         self.shared.tokens.expire_all();
     }
 
+    /// Changes how deltas are told from now on.
+    pub fn set_delta(&self, options: DeltaOptions) {
+        self.shared.deltas.set_options(options);
+    }
+
+    /// Makes every deltaLink given out so far an expired one.
+    pub fn expire_delta_tokens(&self) {
+        self.shared.deltas.expire_all();
+    }
+
+    /// Changes what the tenant has licences for.
+    pub fn set_licences(&self, p1: bool, p2: bool) {
+        *self
+            .shared
+            .licences
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Licences { p1, p2 };
+    }
+
+    /// How long the tokens given out from now on are accepted.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.shared.tokens.set_lifetime(lifetime);
+    }
+
     /// Replaces the request limits and forgets what was spent.
     pub fn set_throttle(&self, throttle: Throttle) {
         self.shared
@@ -190,6 +258,16 @@ impl Simulator {
         {
             server.abort();
         }
+        self.foreign.stop().await;
+    }
+}
+
+/// A factor that every time of the simulator can be divided by.
+fn sane_scale(scale: f64) -> f64 {
+    if scale.is_finite() && scale > 0.0 {
+        scale.clamp(0.01, 1_000_000.0)
+    } else {
+        1.0
     }
 }
 

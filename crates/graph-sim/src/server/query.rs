@@ -84,6 +84,12 @@ impl Query {
     }
 }
 
+/// The page token in a link.
+pub(crate) fn skip_token(link: &str) -> Option<&str> {
+    let (_, rest) = link.split_once("$skiptoken=")?;
+    rest.split('&').next()
+}
+
 fn encode_pair((name, value): &(String, String)) -> String {
     format!("{}={}", encode(name), encode(value))
 }

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::answer::{Answer, Body, GraphError, Outcome, Trace};
-use super::faults::{FaultAction, FaultBody, Faults};
+use super::answer::{Answer, Body, GraphError, Outcome, Pace, Trace};
+use super::faults::bend::{Places, bend};
+use super::faults::{Asked, FaultAction, FaultBody, Faults, Kind, Strike};
 use super::query::Query;
 use super::stats::{LoggedRequest, Recorder};
 use super::throttle::{Meter, Verdict};
@@ -19,19 +20,32 @@ use crate::model::Tenant;
 use crate::options::{RetryAfterForm, SimOptions};
 use crate::permissions::Grants;
 use crate::random::Random;
+use crate::routes::delta::book::DeltaBook;
 use crate::routes::{self, Call, Route, Version};
 
 /// Everything a request needs.
 pub(crate) struct Shared {
     pub(crate) base_url: String,
+    /// Origin of the foreign host.
+    pub(crate) foreign_url: String,
     pub(crate) seed: u64,
     pub(crate) options: SimOptions,
-    pub(crate) tenant: RwLock<Tenant>,
+    /// Shared with the delta tokens that remember it; cloned when it changes.
+    pub(crate) tenant: RwLock<Arc<Tenant>>,
+    pub(crate) deltas: DeltaBook,
+    pub(crate) licences: Mutex<Licences>,
     pub(crate) tokens: Tokens,
     pub(crate) meter: Mutex<Meter>,
     pub(crate) faults: Faults,
     pub(crate) recorder: Recorder,
     pub(crate) serial: AtomicU64,
+}
+
+/// What the tenant has paid for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Licences {
+    pub(crate) p1: bool,
+    pub(crate) p2: bool,
 }
 
 /// Who asks.
@@ -48,6 +62,7 @@ pub(crate) struct SingleRequest<'a> {
     pub(crate) query: &'a str,
     pub(crate) body: Option<&'a Value>,
     pub(crate) is_eventual: bool,
+    pub(crate) prefers_minimal: bool,
     pub(crate) batch: Option<u64>,
 }
 
@@ -63,9 +78,13 @@ impl Shared {
         }
     }
 
-    pub(crate) fn read_tenant(&self) -> std::sync::RwLockReadGuard<'_, Tenant> {
+    pub(crate) fn read_tenant(&self) -> std::sync::RwLockReadGuard<'_, Arc<Tenant>> {
         // A panic in a test's closure must not hide its own message behind ours.
         self.tenant.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn licences(&self) -> Licences {
+        *self.licences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers one request and writes it down.
@@ -85,17 +104,23 @@ impl Shared {
         let outcome = if verdict.wait.is_some() {
             Outcome::Reply(self.rejection(&verdict, trace))
         } else {
-            let fault = self
-                .faults
-                .strike(request.path, query.get("$skiptoken").is_some());
-            self.with_fault(fault, request, &query, trace, || {
+            let asked = Asked {
+                path: request.path,
+                query: &query,
+                kind: request.batch.map_or(Kind::Single, |_| Kind::Part),
+            };
+            let fault = self.strike(asked);
+            self.with_fault(fault, request, asked, trace, || {
                 let (route, parameters) = found.ok_or_else(|| unknown_path(request.path))?;
                 self.handle(caller, request, route, parameters, &query)
             })
         };
         let outcome = with_price(outcome, units, verdict);
         let status = match &outcome {
-            Outcome::Reply(answer) | Outcome::Truncate(answer) => answer.status,
+            Outcome::Reply(answer)
+            | Outcome::Truncate(answer)
+            | Outcome::Twice(answer)
+            | Outcome::Slow(answer, _) => answer.status,
             Outcome::Reset | Outcome::Omit => 0,
         };
         self.recorder.request(
@@ -120,6 +145,14 @@ impl Shared {
         meter.charge(Instant::now(), units, users, is_report)
     }
 
+    /// Counts an HTTP call; a verdict when it is one too many.
+    pub(crate) fn over_request_cap(&self) -> Option<Verdict> {
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = meter.call(Instant::now())?;
+        self.recorder.refused_call();
+        Some(verdict)
+    }
+
     fn handle(
         &self,
         caller: &Caller,
@@ -131,7 +164,8 @@ impl Shared {
         if !caller.grants.has_any(route.permissions) {
             return Err(GraphError::denied());
         }
-        if route.needs_p2 && !self.options.p2_licensed {
+        let licences = self.licences();
+        if route.needs_p2 && !licences.p2 {
             return Err(GraphError::unlicensed());
         }
         for option in ["$search", "$orderby", "$skip"] {
@@ -149,6 +183,8 @@ impl Shared {
                 assigned: &assigned,
             },
             tenant: &tenant,
+            snapshot: &tenant,
+            deltas: &self.deltas,
             grants: &caller.grants,
             version: request.version,
             base_url: &self.base_url,
@@ -157,50 +193,137 @@ impl Shared {
             query,
             body: request.body,
             is_eventual: request.is_eventual,
-            p1_licensed: self.options.p1_licensed,
-            p2_licensed: self.options.p2_licensed,
+            prefers_minimal: request.prefers_minimal,
+            p1_licensed: licences.p1,
+            p2_licensed: licences.p2,
         })
+    }
+
+    /// What happens to a request, if anything.
+    pub(crate) fn strike(&self, asked: Asked<'_>) -> Option<Strike> {
+        self.faults.strike(asked, self.options.time_scale)
+    }
+
+    /// A wait or lifetime as the simulator's clock runs.
+    pub(crate) fn scaled(&self, time: Duration) -> Duration {
+        time.div_f64(self.options.time_scale)
     }
 
     /// Runs `handle` unless a fault stands in the way, and bends its result if one
     /// asks for that.
     fn with_fault(
         &self,
-        fault: Option<FaultAction>,
+        strike: Option<Strike>,
         request: &SingleRequest<'_>,
-        query: &Query,
+        asked: Asked<'_>,
         trace: &Trace,
         handle: impl FnOnce() -> Result<Body, GraphError>,
     ) -> Outcome {
-        let normal = || match handle() {
-            Ok(body) => Answer::ok(body),
-            Err(error) => error.into_answer(trace),
+        let normal = || self.normal(asked, trace, handle());
+        let Some(strike) = strike else {
+            return Outcome::Reply(normal());
         };
-        match fault {
-            None => Outcome::Reply(normal()),
-            Some(FaultAction::Answer {
+        let outcome = match strike.action.clone() {
+            FaultAction::Answer {
                 status,
                 body,
                 retry_after,
-            }) => Outcome::Reply(fault_answer(status, body, retry_after, trace)),
-            Some(FaultAction::ResetConnection) => Outcome::Reset,
-            Some(FaultAction::OmitFromBatch) => Outcome::Omit,
-            Some(FaultAction::TruncateBody) => Outcome::Truncate(normal()),
-            Some(FaultAction::EmptyList) => Outcome::Reply(emptied(normal())),
-            Some(FaultAction::RepeatPage) => {
-                let version = request.version.as_str();
-                let link = format!(
-                    "{}/{version}{}?{}",
-                    self.base_url,
-                    request.path,
-                    query.to_url()
-                );
-                Outcome::Reply(repeating(normal(), &link))
+            } => Outcome::Reply(self.fault_answer(status, body, retry_after, trace)),
+            FaultAction::ResetConnection => Outcome::Reset,
+            FaultAction::OmitFromBatch => Outcome::Omit,
+            FaultAction::RepeatInBatch => Outcome::Twice(normal()),
+            FaultAction::TruncateBody => Outcome::Truncate(normal()),
+            FaultAction::SlowBody { parts, pause } => {
+                let pause = self.scaled(pause);
+                Outcome::Slow(normal(), Pace { parts, pause })
             }
+            FaultAction::ExpireTokens => {
+                self.tokens.expire_all();
+                Outcome::Reply(GraphError::expired_token().into_answer(trace))
+            }
+            FaultAction::ExpirePageTokens { .. } => {
+                Outcome::Reply(GraphError::expired_page_token().into_answer(trace))
+            }
+            FaultAction::RedirectAbroad => Outcome::Reply(Answer {
+                status: 307,
+                headers: vec![("Location", self.places(request, asked).abroad)],
+                body: Body::Empty,
+            }),
+            bending => {
+                let mut answer = normal();
+                if !self.bent(&mut answer, &bending, request, asked) {
+                    return Outcome::Reply(answer);
+                }
+                Outcome::Reply(answer)
+            }
+        };
+        self.faults.count(strike);
+        outcome
+    }
+
+    /// The answer without any fault.
+    fn normal(&self, asked: Asked<'_>, trace: &Trace, result: Result<Body, GraphError>) -> Answer {
+        let answer = match result {
+            Ok(body) => Answer::ok(body),
+            Err(error) => {
+                if let Some(name) = condition(&error) {
+                    self.faults.count_as(name.to_owned());
+                }
+                error.into_answer(trace)
+            }
+        };
+        if let Body::Json(Value::Object(page)) = &answer.body {
+            self.faults.note_page(asked, page);
+        }
+        answer
+    }
+
+    fn bent(
+        &self,
+        answer: &mut Answer,
+        action: &FaultAction,
+        request: &SingleRequest<'_>,
+        asked: Asked<'_>,
+    ) -> bool {
+        let places = self.places(request, asked);
+        bend(answer, action, asked, &places, &mut self.faults.memory())
+    }
+
+    fn places(&self, request: &SingleRequest<'_>, asked: Asked<'_>) -> Places {
+        let path = format!("/{}{}", request.version.as_str(), request.path);
+        let query = asked.query.to_url();
+        Places {
+            here: format!("{}{path}?{query}", self.base_url),
+            abroad: format!("{}{path}?{query}", self.foreign_url),
         }
     }
 
-    fn rejection(&self, verdict: &Verdict, trace: &Trace) -> Answer {
+    pub(crate) fn fault_answer(
+        &self,
+        status: u16,
+        body: FaultBody,
+        retry_after: Option<String>,
+        trace: &Trace,
+    ) -> Answer {
+        let mut answer = described(status, body, trace);
+        let retry_after = retry_after.map(|text| self.scaled_text(text));
+        answer
+            .headers
+            .extend(retry_after.map(|value| ("Retry-After", value)));
+        answer
+    }
+
+    /// A `Retry-After` in seconds, shortened by the time scale; others stay.
+    fn scaled_text(&self, text: String) -> String {
+        match text.parse::<f64>() {
+            Ok(seconds) if self.options.time_scale > 1.0 => {
+                format!("{:.3}", seconds / self.options.time_scale)
+            }
+            _ => text,
+        }
+    }
+
+    pub(crate) fn rejection(&self, verdict: &Verdict, trace: &Trace) -> Answer {
         let wait = verdict.wait.unwrap_or(Duration::ZERO);
         let form = self
             .meter
@@ -215,8 +338,13 @@ impl Shared {
         let mut answer = error.into_answer(trace);
         let seconds = wait.as_secs_f64().ceil().max(1.0);
         let retry_after = match form {
-            RetryAfterForm::Seconds => Some(format!("{seconds:.0}")),
-            RetryAfterForm::Fractional => Some(format!("{:.3}", wait.as_secs_f64().max(0.001))),
+            // Whole seconds would undo the time scale.
+            RetryAfterForm::Seconds if self.options.time_scale <= 1.0 => {
+                Some(format!("{seconds:.0}"))
+            }
+            RetryAfterForm::Seconds | RetryAfterForm::Fractional => {
+                Some(format!("{:.3}", wait.as_secs_f64().max(0.001)))
+            }
             RetryAfterForm::HttpDate => {
                 // Dates have no fractions: round up to the next second.
                 let when = Utc::now() + chrono::TimeDelta::seconds(seconds as i64 + 1);
@@ -241,6 +369,20 @@ impl Shared {
     }
 }
 
+/// What statistics call a refusal that comes from the tenant's conditions.
+fn condition(error: &GraphError) -> Option<&'static str> {
+    match error.code.as_str() {
+        "AadPremiumLicenseRequired" | "Authentication_RequestFromNonPremiumTenantOrB2CTenant" => {
+            Some("missing licence")
+        }
+        "Authorization_RequestDenied" | "Authentication_MSGraphPermissionMissing" => {
+            Some("missing permission")
+        }
+        "resyncRequired" | "syncStateNotFound" => Some("expired delta token"),
+        _ => None,
+    }
+}
+
 fn unknown_path(path: &str) -> GraphError {
     GraphError::unknown_segment(path.trim_start_matches('/'))
 }
@@ -248,29 +390,29 @@ fn unknown_path(path: &str) -> GraphError {
 /// Adds what the request cost, and how close the limit is from 80 % on.
 fn with_price(outcome: Outcome, units: u32, verdict: Verdict) -> Outcome {
     match outcome {
-        Outcome::Reply(mut answer) => {
-            answer
-                .headers
-                .push(("x-ms-resource-unit", units.to_string()));
-            if verdict.used >= 0.8 {
-                answer.headers.push((
-                    "x-ms-throttle-limit-percentage",
-                    format!("{:.2}", verdict.used),
-                ));
-            }
-            Outcome::Reply(answer)
-        }
+        Outcome::Reply(answer) => Outcome::Reply(priced(answer, units, verdict)),
+        Outcome::Twice(answer) => Outcome::Twice(priced(answer, units, verdict)),
+        Outcome::Slow(answer, pace) => Outcome::Slow(priced(answer, units, verdict), pace),
         other => other,
     }
 }
 
-pub(crate) fn fault_answer(
-    status: u16,
-    body: FaultBody,
-    retry_after: Option<String>,
-    trace: &Trace,
-) -> Answer {
-    let mut answer = match body {
+fn priced(mut answer: Answer, units: u32, verdict: Verdict) -> Answer {
+    answer
+        .headers
+        .push(("x-ms-resource-unit", units.to_string()));
+    if verdict.used >= 0.8 {
+        answer.headers.push((
+            "x-ms-throttle-limit-percentage",
+            format!("{:.2}", verdict.used),
+        ));
+    }
+    answer
+}
+
+/// An error as a fault describes it.
+fn described(status: u16, body: FaultBody, trace: &Trace) -> Answer {
+    match body {
         FaultBody::Json { code, message } => {
             GraphError::new(status, &code, message).into_answer(trace)
         }
@@ -287,29 +429,5 @@ pub(crate) fn fault_answer(
             status,
             ..Answer::ok(Body::Empty)
         },
-    };
-    answer
-        .headers
-        .extend(retry_after.map(|value| ("Retry-After", value)));
-    answer
-}
-
-/// The same list without its content.
-fn emptied(mut answer: Answer) -> Answer {
-    if let Body::Json(Value::Object(page)) = &mut answer.body
-        && page.get("value").is_some_and(Value::is_array)
-    {
-        page.insert("value".to_owned(), json!([]));
-        page.remove("@odata.nextLink");
     }
-    answer
-}
-
-fn repeating(mut answer: Answer, link: &str) -> Answer {
-    if let Body::Json(Value::Object(page)) = &mut answer.body
-        && page.get("value").is_some_and(Value::is_array)
-    {
-        page.insert("@odata.nextLink".to_owned(), json!(link));
-    }
-    answer
 }

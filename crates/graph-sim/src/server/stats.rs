@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use axum::http::request::Parts;
 use serde::Serialize;
 
 /// Counters of one route.
@@ -33,6 +34,9 @@ pub struct Stats {
     pub resource_units: u64,
     /// Requests answered with 429.
     pub throttled: u64,
+    /// How often each fault has struck, by name; refusals for want of a token, a
+    /// permission, a licence or a valid deltaLink, too.
+    pub faults: BTreeMap<String, u64>,
     /// By route, such as `/groups/{id}/members`.
     pub routes: BTreeMap<String, RouteStats>,
 }
@@ -56,10 +60,43 @@ pub struct LoggedRequest {
     pub batch: Option<u64>,
 }
 
+/// One request as it came in over HTTP, whatever became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReceivedRequest {
+    /// HTTP method.
+    pub method: String,
+    /// `Host` it was sent to.
+    pub host: String,
+    /// Path and query as sent.
+    pub target: String,
+    /// It carried an `Authorization` header.
+    pub has_token: bool,
+}
+
+impl ReceivedRequest {
+    pub(crate) fn of(head: &Parts) -> Self {
+        let host = head.headers.get("host");
+        Self {
+            method: head.method.to_string(),
+            host: host
+                .and_then(|host| host.to_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+            target: head
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str())
+                .to_owned(),
+            has_token: head.headers.contains_key("authorization"),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Book {
     stats: Stats,
     log: VecDeque<LoggedRequest>,
+    received: VecDeque<ReceivedRequest>,
 }
 
 #[derive(Debug)]
@@ -84,6 +121,20 @@ impl Recorder {
         self.lock().log.iter().cloned().collect()
     }
 
+    pub(crate) fn received_log(&self) -> Vec<ReceivedRequest> {
+        self.lock().received.iter().cloned().collect()
+    }
+
+    pub(crate) fn received(&self, request: ReceivedRequest) {
+        if self.capacity > 0 {
+            let mut book = self.lock();
+            if book.received.len() == self.capacity {
+                book.received.pop_front();
+            }
+            book.received.push_back(request);
+        }
+    }
+
     pub(crate) fn reset(&self) {
         *self.lock() = Book::default();
     }
@@ -94,6 +145,11 @@ impl Recorder {
 
     pub(crate) fn http_call(&self) {
         self.lock().stats.http_calls += 1;
+    }
+
+    /// Counts a call that was refused before it was looked at.
+    pub(crate) fn refused_call(&self) {
+        self.lock().stats.throttled += 1;
     }
 
     /// Counts a batch and gives it a number.

@@ -72,14 +72,21 @@ pub(crate) struct Meter {
     settings: Throttle,
     units: Window,
     reports: Window,
+    calls: Window,
+    charged: u64,
+    time_scale: f64,
 }
 
 impl Meter {
-    pub(crate) fn new(settings: Throttle) -> Self {
+    pub(crate) fn new(settings: Throttle, time_scale: f64) -> Self {
+        let window = settings.window.div_f64(time_scale);
         Self {
             settings,
-            units: Window::new(settings.window),
-            reports: Window::new(settings.window),
+            units: Window::new(window),
+            reports: Window::new(window),
+            calls: Window::new(Duration::from_secs(1).div_f64(time_scale)),
+            charged: 0,
+            time_scale,
         }
     }
 
@@ -89,7 +96,25 @@ impl Meter {
 
     /// Replaces the limits and forgets what was spent.
     pub(crate) fn reset(&mut self, settings: Throttle) {
-        *self = Self::new(settings);
+        *self = Self::new(settings, self.time_scale);
+    }
+
+    /// Counts an HTTP call against the hard cap.
+    pub(crate) fn call(&mut self, now: Instant) -> Option<Verdict> {
+        let limit = self.settings.calls_per_second?;
+        let verdict = self.calls.charge(now, 1, limit);
+        verdict.wait.is_some().then_some(verdict)
+    }
+
+    /// The limit, or what a neighbour leaves of it.
+    fn left_of(&self, limit: u32) -> u32 {
+        match self.settings.neighbour {
+            Some(neighbour) if self.charged > neighbour.after_requests => {
+                let left = 100_u64.saturating_sub(u64::from(neighbour.percent));
+                u32::try_from(u64::from(limit) * left / 100).unwrap_or(limit)
+            }
+            _ => limit,
+        }
     }
 
     /// Charges a request; `users` is the size of the tenant.
@@ -107,6 +132,8 @@ impl Meter {
             Limit::ByTenantSize if users <= 500 => Some(5_000),
             Limit::ByTenantSize => Some(8_000),
         };
+        self.charged += 1;
+        let limit = limit.map(|limit| self.left_of(limit));
         let mut verdict = limit.map_or(
             Verdict {
                 wait: None,
@@ -125,13 +152,14 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Neighbour;
 
     const WINDOW: Duration = Duration::from_secs(10);
 
     #[test]
     fn what_does_not_fit_is_told_when_it_will() {
         let start = Instant::now();
-        let mut meter = Meter::new(Throttle::units(10, WINDOW));
+        let mut meter = Meter::new(Throttle::units(10, WINDOW), 1.0);
         assert_eq!(meter.charge(start, 6, 0, false).wait, None);
         let later = start + Duration::from_secs(4);
         let verdict = meter.charge(later, 5, 0, false);
@@ -143,7 +171,7 @@ mod tests {
     #[test]
     fn rejected_requests_count() {
         let start = Instant::now();
-        let mut meter = Meter::new(Throttle::units(10, WINDOW));
+        let mut meter = Meter::new(Throttle::units(10, WINDOW), 1.0);
         meter.charge(start, 10, 0, false);
         let first = meter.charge(start, 5, 0, false).used;
         let second = meter.charge(start, 5, 0, false).used;
@@ -154,7 +182,7 @@ mod tests {
     fn the_limit_grows_with_the_tenant() {
         for (users, limit) in [(10, 3_500), (200, 5_000), (5_000, 8_000)] {
             let now = Instant::now();
-            let mut meter = Meter::new(Throttle::on());
+            let mut meter = Meter::new(Throttle::on(), 1.0);
             assert_eq!(meter.charge(now, limit, users, false).wait, None);
             assert!(meter.charge(now, 1, users, false).wait.is_some());
         }
@@ -163,11 +191,50 @@ mod tests {
     #[test]
     fn reports_have_a_lane_of_their_own() {
         let now = Instant::now();
-        let mut meter = Meter::new(Throttle::on());
+        let mut meter = Meter::new(Throttle::on(), 1.0);
         for _ in 0..5 {
             assert_eq!(meter.charge(now, 1, 0, true).wait, None);
         }
         assert!(meter.charge(now, 1, 0, true).wait.is_some());
         assert_eq!(meter.charge(now, 1, 0, false).wait, None);
+    }
+
+    #[test]
+    fn a_neighbour_takes_a_share_of_the_limit() {
+        let now = Instant::now();
+        let throttle = Throttle {
+            neighbour: Some(Neighbour {
+                after_requests: 4,
+                percent: 50,
+            }),
+            ..Throttle::units(10, WINDOW)
+        };
+        let mut meter = Meter::new(throttle, 1.0);
+        let waits: Vec<bool> = (0..6)
+            .map(|_| meter.charge(now, 1, 0, false).wait.is_some())
+            .collect();
+        assert_eq!(waits, [false, false, false, false, false, true]);
+    }
+
+    #[test]
+    fn the_time_scale_shortens_windows_and_waits() {
+        let now = Instant::now();
+        let mut meter = Meter::new(Throttle::units(10, WINDOW), 100.0);
+        meter.charge(now, 10, 0, false);
+        let wait = meter.charge(now, 1, 0, false).wait.expect("over the limit");
+        assert_eq!(wait, Duration::from_millis(100));
+    }
+
+    #[test]
+    fn calls_have_a_cap_of_their_own() {
+        let now = Instant::now();
+        let throttle = Throttle {
+            calls_per_second: Some(3),
+            ..Throttle::off()
+        };
+        let mut meter = Meter::new(throttle, 1.0);
+        let refused = (0..5).filter(|_| meter.call(now).is_some()).count();
+        assert_eq!(refused, 2);
+        assert!(meter.call(now + Duration::from_secs(1)).is_none());
     }
 }

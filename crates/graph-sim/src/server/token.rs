@@ -45,7 +45,7 @@ impl Tokens {
             assigned: None,
             client_secret: options.client_secret.clone(),
             assertions: HashSet::new(),
-            lifetime: options.token_lifetime,
+            lifetime: options.token_lifetime.div_f64(options.time_scale),
             issued: HashMap::new(),
             serial: 0,
         };
@@ -96,6 +96,15 @@ impl Tokens {
         self.lock().lifetime.as_secs() as i64
     }
 
+    /// How long the tokens given out from now on are accepted.
+    pub(crate) fn set_lifetime(&self, lifetime: Duration) {
+        self.lock().lifetime = lifetime.div_f64(self.options.time_scale);
+    }
+
+    pub(crate) fn roles(&self) -> Vec<String> {
+        self.lock().roles.clone()
+    }
+
     /// Makes every token given out so far an expired one.
     pub(crate) fn expire_all(&self) {
         let now = Instant::now();
@@ -118,9 +127,7 @@ impl Tokens {
             .get(token)
             .ok_or_else(|| GraphError::unauthenticated("IDX14100: JWT is not well formed."))?;
         if Instant::now() >= issued.expires {
-            return Err(GraphError::unauthenticated(
-                "Lifetime validation failed, the token is expired.",
-            ));
+            return Err(GraphError::expired_token());
         }
         Ok(issued.grants.clone())
     }

@@ -102,6 +102,23 @@ impl Client {
         }
     }
 
+    /// Asks for a token where that may fail.
+    pub async fn try_login(simulator: &Simulator) -> Option<Self> {
+        let form = form(
+            &simulator.client_id().to_string(),
+            simulator.client_secret(),
+        );
+        let tenant = simulator.tenant_id();
+        let url = format!("{}/{tenant}/oauth2/v2.0/token", simulator.base_url());
+        let response = http().post(url).form(&form).send().await.ok()?;
+        let token: Value = serde_json::from_str(&response.text().await.ok()?).ok()?;
+        Some(Self {
+            http: http(),
+            base: simulator.base_url(),
+            token: token["access_token"].as_str()?.to_owned(),
+        })
+    }
+
     /// `path` begins with the version, or is a whole URL.
     pub async fn try_get(&self, path: &str) -> reqwest::Result<Answer> {
         let url = if path.starts_with("http") {
@@ -134,6 +151,13 @@ impl Client {
                 .expect("the simulator answers"),
         )
         .await
+    }
+
+    /// With a `Prefer` header; `url` is whole.
+    pub async fn get_preferring(&self, url: &str, preference: &str) -> Answer {
+        let request = self.http.get(url).bearer_auth(&self.token);
+        let request = request.header("Prefer", preference);
+        answer(request.send().await.expect("the simulator answers")).await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {

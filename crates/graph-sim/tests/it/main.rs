@@ -2,11 +2,15 @@
 
 mod assertions;
 mod batches;
+mod bent;
 mod client;
+mod deltas;
 mod faults;
+mod followers;
 mod links;
 mod lists;
 mod permissions;
+mod profiles;
 mod tenants;
 mod throttling;
 mod tokens;
