@@ -33,6 +33,7 @@
 //! ```
 
 mod change;
+mod change_apps;
 mod error;
 mod generate;
 mod model;
@@ -47,10 +48,11 @@ mod truth;
 
 pub use error::SimError;
 pub use model::{
-    AdministrativeUnit, AppRole, Application, AssignmentType, Credential, Group, GroupAccess,
-    GroupEligibility, License, Link, LinkMap, MemberKind, OnPremises, RoleAssignment,
-    RoleDefinition, RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
-    SignInActivity, Tenant, User, UserType,
+    AdministrativeUnit, AppAccess, AppRole, AppRoleAssignment, Application, AssignmentType,
+    Credential, FederatedCredential, Group, GroupAccess, GroupEligibility, License, Link, LinkMap,
+    MemberKind, OnPremises, PermissionGrant, RequestedAccess, RoleAssignment, RoleDefinition,
+    RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType, SignInActivity,
+    Tenant, User, UserType,
 };
 pub use options::{Limit, RetryAfterForm, SimOptions, Throttle};
 pub use server::Simulator;
@@ -59,7 +61,8 @@ pub use server::stats::{LoggedRequest, RouteStats, Stats};
 pub use spec::TenantSpec;
 pub use summary::ChangeSummary;
 pub use truth::{
-    Truth, TruthAdministrativeUnit, TruthApplication, TruthGroup, TruthGroupEligibility, TruthLink,
-    TruthOwner, TruthRole, TruthRoleAssignment, TruthRoleEligibility, TruthServicePrincipal,
-    TruthUser,
+    Truth, TruthAdministrativeUnit, TruthAppRoleAssignment, TruthApplication,
+    TruthFederatedCredential, TruthGroup, TruthGroupEligibility, TruthLink, TruthOwner,
+    TruthPermissionGrant, TruthRole, TruthRoleAssignment, TruthRoleEligibility,
+    TruthServicePrincipal, TruthUser,
 };

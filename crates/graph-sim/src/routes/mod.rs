@@ -1,6 +1,7 @@
 //! The routes of Graph, one module per family. A family is a table of [`Route`]s;
 //! adding one means writing its module and naming its table in [`tables`].
 
+mod app_access;
 mod applications;
 mod groups;
 mod objects;
@@ -155,7 +156,7 @@ impl Route {
     }
 }
 
-fn tables() -> [&'static [Route]; 8] {
+fn tables() -> [&'static [Route]; 9] {
     [
         users::ROUTES,
         groups::ROUTES,
@@ -165,6 +166,7 @@ fn tables() -> [&'static [Route]; 8] {
         roles::ROUTES,
         pim_groups::ROUTES,
         objects::ROUTES,
+        app_access::ROUTES,
     ]
 }
 
