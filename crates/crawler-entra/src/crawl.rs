@@ -301,10 +301,7 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
         let run = run.clone();
         tasks.spawn(async move { (0, collect::users(run).await) });
     }
-    if plan.service_principals {
-        let run = run.clone();
-        tasks.spawn(async move { (1, collect::service_principals(run).await) });
-    }
+    spawn_applications(&mut tasks, run, plan);
     spawn_groups(&mut tasks, run, plan);
     if plan.role_definitions {
         let run = run.clone();
@@ -327,6 +324,29 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
     }
     parts.sort_by_key(|(place, _)| *place);
     parts.into_iter().flat_map(|(_, lines)| lines).collect()
+}
+
+/// Service principals, application registrations and delegated grants, with what hangs on them.
+fn spawn_applications(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
+    let wanted = plan.applications;
+    if wanted.principals || wanted.resources || wanted.links {
+        let run = run.clone();
+        tasks.spawn(async move { (1, collect::applications(run, wanted).await) });
+    }
+    let (with_resources, with_links) = (plan.registrations, plan.registration_owners);
+    if with_resources || with_links {
+        let run = run.clone();
+        tasks.spawn(async move {
+            (
+                8,
+                collect::registrations(run, with_resources, with_links).await,
+            )
+        });
+    }
+    if plan.grants {
+        let run = run.clone();
+        tasks.spawn(async move { (8, collect::grants(run).await) });
+    }
 }
 
 /// Groups, their members and owners, and PIM for groups: the later ones live on what the list of groups brings.

@@ -29,6 +29,8 @@ const DEFAULT_ACCESS: &str = "Default access";
 /// What becomes of a service principal.
 #[derive(Debug)]
 pub(crate) struct ApplicationParts {
+    /// The service principal.
+    pub id: Uuid,
     pub principal: Principal,
     pub application: Resource,
     /// The roles that it offers; default access is among them only where every use needs an assignment.
@@ -80,6 +82,7 @@ pub(crate) fn application_parts(mut value: Value, with_roles: bool) -> Option<Ap
         }
     }
     Some(ApplicationParts {
+        id,
         principal,
         application,
         roles: offered,
