@@ -124,10 +124,10 @@ impl<R: Row> ChildReader<R> {
             && outcome.incomplete_parents.is_empty()
     }
 
-    /// The list of parents could not even begin, so there is nothing to read either.
-    pub async fn give_up(self, stopped: &Stopped) -> CollectionReport {
+    /// The list of parents, which needs `permission`, could not even begin, so there is nothing to read either.
+    pub async fn give_up(self, stopped: &Stopped, permission: &str) -> CollectionReport {
         self.sink.abandon().await;
-        let ending = Ending::stopped(stopped, false, self.collection.permission());
+        let ending = Ending::stopped(stopped, false, permission);
         self.collection.finish(ending)
     }
 

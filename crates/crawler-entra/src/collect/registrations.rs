@@ -123,13 +123,13 @@ impl Readers {
         let mut reports = Vec::new();
         if let Some(owners) = self.owners {
             reports.push(match refused {
-                Some(stopped) => owners.give_up(stopped).await,
+                Some(stopped) => owners.give_up(stopped, PERMISSION).await,
                 None => owners.finish(run, is_whole, None).await,
             });
         }
         if let Some(credentials) = self.credentials {
             reports.push(match refused {
-                Some(stopped) => credentials.give_up(stopped).await,
+                Some(stopped) => credentials.give_up(stopped, PERMISSION).await,
                 None => credentials.finish(run, is_whole, None).await,
             });
         }

@@ -219,7 +219,7 @@ impl LinksRead {
     ) -> Vec<CollectionReport> {
         let refused = listed.as_ref().err().filter(|_| is_without_parents);
         let finish = async |reader: ChildReader<ResourceAssignment>, is_whole: bool| match refused {
-            Some(stopped) => reader.give_up(stopped).await,
+            Some(stopped) => reader.give_up(stopped, PERMISSION).await,
             None => reader.finish(run, is_whole, None).await,
         };
         let mut reports = Vec::new();
