@@ -331,7 +331,8 @@ fn spawn_applications(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
     let wanted = plan.applications;
     if wanted.principals || wanted.resources || wanted.links {
         let run = run.clone();
-        tasks.spawn(async move { (1, collect::applications(run, wanted).await) });
+        let reading = Box::pin(collect::applications(run, wanted));
+        tasks.spawn(async move { (1, reading.await) });
     }
     let (with_resources, with_links) = (plan.registrations, plan.registration_owners);
     if with_resources || with_links {

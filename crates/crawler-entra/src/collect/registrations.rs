@@ -124,13 +124,13 @@ impl Readers {
         if let Some(owners) = self.owners {
             reports.push(match refused {
                 Some(stopped) => owners.give_up(stopped, PERMISSION).await,
-                None => owners.finish(run, is_whole, None).await,
+                None => Box::pin(owners.finish(run, is_whole, None)).await,
             });
         }
         if let Some(credentials) = self.credentials {
             reports.push(match refused {
                 Some(stopped) => credentials.give_up(stopped, PERMISSION).await,
-                None => credentials.finish(run, is_whole, None).await,
+                None => Box::pin(credentials.finish(run, is_whole, None)).await,
             });
         }
         reports

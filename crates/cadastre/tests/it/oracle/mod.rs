@@ -102,8 +102,12 @@ pub fn expected(truth: &Truth) -> Rows {
 /// Applications, their roles and registrations, and access to and through them.
 fn add_applications(truth: &Truth, holders: &Holders, add: &mut impl FnMut(usize, Row)) {
     let (resources, offers) = applications::applications(truth);
-    resources.into_iter().for_each(|row| add(1, row));
-    offers.into_iter().for_each(|row| add(3, row));
+    for row in resources {
+        add(1, row);
+    }
+    for row in offers {
+        add(3, row);
+    }
     let registrations = truth.applications.iter().map(applications::registration);
     registrations.for_each(|row| add(1, row));
     let trusted = truth.federated_credentials.iter();
@@ -124,8 +128,12 @@ fn add_applications(truth: &Truth, holders: &Holders, add: &mut impl FnMut(usize
         }
     }
     let (of_users, of_all) = applications::grants(holders, truth);
-    of_users.into_iter().for_each(|row| add(2, row));
-    of_all.into_iter().for_each(|row| add(3, row));
+    for row in of_users {
+        add(2, row);
+    }
+    for row in of_all {
+        add(3, row);
+    }
 }
 
 /// Is this window shown rather than the other: does it start earlier, or end later, or is its id smaller?

@@ -58,6 +58,11 @@ fn map_sponsor(agent: &Parent, value: Value) -> Mapped<ResourceAssignment> {
     mapping::sponsor(agent.id, value).into()
 }
 
+/// The address of a parent's list.
+type Address = fn(Uuid, u32) -> String;
+/// A record out of an object of that list.
+type Mapping = fn(&Parent, Value) -> Mapped<ResourceAssignment>;
+
 /// Where service principals are fed to those who read what hangs on them.
 pub(super) struct Feeders {
     all: Feeder,
@@ -180,10 +185,7 @@ fn reader(
     run: &Run,
     (name, permission): (&'static str, &'static str),
     (assignment, resource): (&TypeName, &TypeName),
-    (address, map): (
-        fn(Uuid, u32) -> String,
-        fn(&Parent, Value) -> Mapped<ResourceAssignment>,
-    ),
+    (address, map): (Address, Mapping),
     filter: &str,
 ) -> ChildReader<ResourceAssignment> {
     let scope = [("assignmentType", assignment), ("resourceType", resource)];
@@ -225,13 +227,13 @@ impl LinksRead {
         let mut reports = Vec::new();
         if let Some(readers) = self.readers {
             let (assigned, owners) = tokio::join!(
-                finish(readers.assigned, self.knows_all),
-                finish(readers.owners, self.knows_all),
+                Box::pin(finish(readers.assigned, self.knows_all)),
+                Box::pin(finish(readers.owners, self.knows_all)),
             );
             reports.extend([assigned, owners]);
         }
         if let Some(sponsors) = self.sponsors {
-            reports.push(finish(sponsors, self.knows_agents).await);
+            reports.push(Box::pin(finish(sponsors, self.knows_agents)).await);
         }
         reports
     }
