@@ -346,7 +346,7 @@ fn spawn_applications(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
     }
     if plan.grants {
         let run = run.clone();
-        tasks.spawn(async move { (8, collect::grants(run).await) });
+        tasks.spawn(async move { (10, collect::grants(run).await) });
     }
 }
 
