@@ -33,7 +33,7 @@ async fn filled(seed: u64) -> Register {
 /// A crawl in pages that are small enough for every list to have several.
 async fn crawl_small_pages(register: &Register) -> RunReport {
     let mut config = register.config();
-    config.tuning.page_size = 20;
+    config.tuning.page_size = 9;
     config.refresh_views = false;
     register.crawl_with(config).await
 }

@@ -294,3 +294,56 @@ async fn a_page_token_that_expires_loses_and_doubles_nothing_of_applications() {
     assert_eq!(grants, truth.permission_grants.len() as u64);
     bench.stop().await;
 }
+
+#[tokio::test]
+async fn two_grants_of_the_same_client_resource_and_user_do_not_overwrite_each_other() {
+    let mut tenant = Tenant::generate(&TenantSpec::new(7, 150, 45, 40));
+    let known = tenant.app_access.grants.clone().into_values();
+    let (of_users, of_all): (Vec<_>, Vec<_>) = known.partition(|one| one.principal_id.is_some());
+    for one in [&of_users[0], &of_all[0]] {
+        let mut twin = one.clone();
+        twin.id = format!("twin-{}", one.id);
+        twin.scope = "Sites.FullControl.All".to_owned();
+        tenant.app_access.grants.insert(twin.id.clone(), twin);
+    }
+    let bench = Bench::with_tenant(tenant, unlimited()).await;
+    let report = bench.crawl(bench.config()).await;
+    assert_eq!(report.outcome, RunOutcome::Complete, "{report:#?}");
+    let of_users = [
+        ("assignmentType", "OAuth2Grant"),
+        ("resourceType", "EntraApplication"),
+    ];
+    let of_all = [("relationshipType", "DelegatesScope")];
+    for (session, key) in [
+        (
+            bench.register.session("resource-assignments", &of_users),
+            ["resourceId", "principalId", "roleScope"],
+        ),
+        (
+            bench.register.session("resource-relationships", &of_all),
+            ["parentResourceId", "childResourceId", "roleName"],
+        ),
+    ] {
+        let rows: BTreeSet<Vec<String>> = session
+            .records()
+            .map(|record| key.map(|name| record[name].to_string()).to_vec())
+            .collect();
+        assert_eq!(
+            rows.len(),
+            session.records().count(),
+            "{entity}: a row twice"
+        );
+        let scopes: Vec<String> = session
+            .records()
+            .map(|record| record["extendedAttributes"]["scope"].to_string())
+            .collect();
+        let twins = scopes
+            .iter()
+            .filter(|words| words.contains("Sites.FullControl.All"));
+        assert_eq!(twins.count(), 1, "{key:?}");
+    }
+    let truth = bench.simulator.truth().permission_grants.len() as u64;
+    let read = |name| line(&report, name).read;
+    assert_eq!(read("delegated grants") + read("tenant-wide grants"), truth);
+    bench.stop().await;
+}
