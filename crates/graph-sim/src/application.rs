@@ -143,7 +143,8 @@ impl OwnApplication<'_> {
             .map(|name| AppRole {
                 id: app_role_id(name),
                 display_name: name.to_owned(),
-                value: name.to_owned(),
+                value: Some(name.to_owned()),
+                is_enabled: true,
                 description: name.to_owned(),
                 allowed_member_types: vec!["Application".to_owned()],
             })

@@ -37,6 +37,7 @@
 
 mod application;
 mod change;
+mod change_apps;
 mod error;
 mod generate;
 mod hostile;
@@ -55,14 +56,15 @@ mod truth;
 pub use application::app_role_id;
 pub use error::SimError;
 pub use model::{
-    AdministrativeUnit, AppRole, Application, AssignmentType, Credential, Group, GroupAccess,
-    GroupEligibility, License, Link, LinkMap, MemberKind, OnPremises, RoleAssignment,
-    RoleDefinition, RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
-    SignInActivity, Tenant, User, UserType,
+    AdministrativeUnit, AppAccess, AppRole, AppRoleAssignment, Application, AssignmentType,
+    Credential, FederatedCredential, Group, GroupAccess, GroupEligibility, License, Link, LinkMap,
+    MemberKind, OnPremises, PermissionGrant, RequestedAccess, RoleAssignment, RoleDefinition,
+    RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType, SignInActivity,
+    Tenant, User, UserType,
 };
 pub use options::{
-    DeltaExpiry, DeltaOptions, FederatedCredential, Limit, Neighbour, Removal, RetryAfterForm,
-    SimOptions, Throttle,
+    DeltaExpiry, DeltaOptions, Limit, Neighbour, Removal, RetryAfterForm, SimOptions, Throttle,
+    TrustedIssuer,
 };
 pub use profile::{Profile, UnknownProfile};
 pub use server::Simulator;
@@ -71,7 +73,8 @@ pub use server::stats::{LoggedRequest, ReceivedRequest, RouteStats, Stats};
 pub use spec::TenantSpec;
 pub use summary::ChangeSummary;
 pub use truth::{
-    Truth, TruthAdministrativeUnit, TruthApplication, TruthGroup, TruthGroupEligibility, TruthLink,
-    TruthOwner, TruthRole, TruthRoleAssignment, TruthRoleEligibility, TruthServicePrincipal,
-    TruthUser,
+    Truth, TruthAdministrativeUnit, TruthAppRoleAssignment, TruthApplication,
+    TruthFederatedCredential, TruthGroup, TruthGroupEligibility, TruthLink, TruthOwner,
+    TruthPermissionGrant, TruthRole, TruthRoleAssignment, TruthRoleEligibility,
+    TruthServicePrincipal, TruthUser,
 };

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::permissions;
-use crate::sample;
 use crate::profile::Profile;
+use crate::sample;
 
 /// How the simulator answers. The default grants every permission, holds all
 /// licences, and throttles as Graph does.
@@ -20,7 +20,7 @@ pub struct SimOptions {
     /// Certificates registered with it (PEM).
     pub certificates: Vec<String>,
     /// Identities of other issuers that it trusts.
-    pub federated_credentials: Vec<FederatedCredential>,
+    pub federated_credentials: Vec<TrustedIssuer>,
     /// Id of the managed identity that the metadata service knows; `None` is a system-assigned one.
     pub managed_identity: Option<String>,
     /// What App Service wants to be shown.
@@ -58,7 +58,7 @@ pub struct SimOptions {
 
 /// A registered identity of another issuer: whose assertions the application may use instead of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FederatedCredential {
+pub struct TrustedIssuer {
     /// `iss` of its assertions.
     pub issuer: String,
     /// `sub` of its assertions.
@@ -75,7 +75,7 @@ impl Default for SimOptions {
             client_id: Uuid::from_u128(0x5ca1_ab1e_c1ae_4d07_8a52_0ddb_a11c_afe0),
             client_secret: SecretString::from("simulated~client~secret"),
             certificates: vec![sample::CERTIFICATE.to_owned()],
-            federated_credentials: vec![FederatedCredential {
+            federated_credentials: vec![TrustedIssuer {
                 issuer: sample::ISSUER.to_owned(),
                 subject: sample::SUBJECT.to_owned(),
                 audience: sample::AUDIENCE.to_owned(),

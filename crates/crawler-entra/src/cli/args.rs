@@ -77,11 +77,11 @@ pub(super) struct Args {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_service_principals: Option<bool>,
 
-    /// Groups and directory roles [default: true]
+    /// Groups, directory roles, applications with their roles and registrations [default: true]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_resources: Option<bool>,
 
-    /// Group members and owners, role assignments [default: true]
+    /// Group members and owners, role assignments, holders of app roles, owners of applications, delegated grants [default: true]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_assignments: Option<bool>,
 

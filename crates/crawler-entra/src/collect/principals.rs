@@ -1,4 +1,4 @@
-//! Users and guests; service principals, managed identities and agents.
+//! Users and guests, and the lanes of service principals, managed identities and agents.
 //!
 //! One list of Graph brings several types. Each type is a scope of its own, so that what is not read never touches another.
 
@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// One principal type out of a list.
-struct Lane {
+pub(super) struct Lane {
     principal_type: TypeName,
-    collection: Collection,
+    pub collection: Collection,
     sink: Sink<Principal>,
 }
 
@@ -71,21 +71,18 @@ pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
     reports
 }
 
-/// Service principals, managed identities and agents.
-pub(crate) async fn service_principals(run: Arc<Run>) -> Vec<CollectionReport> {
-    const PERMISSION: &str = "Application.Read.All";
-    let lane = |name, kind| Lane::new(&run, name, PERMISSION, kind, "entra:servicePrincipals:all");
-    let lanes = vec![
+/// The names of the collections of service principals.
+pub(crate) const NAMES_OF_SERVICE_PRINCIPALS: &[&str] =
+    &["service principals", "managed identities", "agents"];
+
+/// The lanes of service principals, managed identities and agents.
+pub(super) fn lanes_of_service_principals(run: &Run, permission: &'static str) -> Vec<Lane> {
+    let lane = |name, kind| Lane::new(run, name, permission, kind, "entra:servicePrincipals:all");
+    vec![
         lane("service principals", principal_type::SERVICE_PRINCIPAL),
         lane("managed identities", principal_type::MANAGED_IDENTITY),
         lane("agents", principal_type::AI_AGENT),
-    ];
-    let select = select_list(mapping::SERVICE_PRINCIPAL_PROPERTIES, &[]);
-    let relative = format!(
-        "servicePrincipals?$select={select}&$top={}",
-        run.config.tuning.page_size
-    );
-    principals(&run, &relative, mapping::service_principal, lanes).await
+    ]
 }
 
 /// The `$select` with further properties, each once.
@@ -109,12 +106,8 @@ struct Sorter<'a> {
 
 impl Reader for Sorter<'_> {
     async fn take(&mut self, objects: Vec<Value>) -> Result<(), Stopped> {
-        let sorted = self.sort(objects);
-        for (lane, records) in self.lanes.iter().zip(sorted) {
-            lane.sink.push_all(&records).await?;
-            lane.collection.add(records.len() as u64);
-        }
-        Ok(())
+        let new = self.new_principals(objects);
+        push_to_lanes(self.lanes, new).await
     }
 
     fn restart(&mut self) {
@@ -149,24 +142,38 @@ impl Reader for Sorter<'_> {
 }
 
 impl Sorter<'_> {
-    fn sort(&mut self, values: Vec<Value>) -> Vec<Vec<Principal>> {
-        let mut sorted: Vec<Vec<Principal>> = self.lanes.iter().map(|_| Vec::new()).collect();
+    fn new_principals(&mut self, values: Vec<Value>) -> Vec<Principal> {
+        let mut new = Vec::with_capacity(values.len());
         for value in values {
-            let Some(principal) = (self.map)(value) else {
-                self.unreadable += 1;
-                continue;
-            };
-            if principal.id.is_some_and(|id| !self.seen.insert(id)) {
-                continue;
+            match (self.map)(value) {
+                Some(one) if one.id.is_some_and(|id| !self.seen.insert(id)) => {}
+                Some(one) => new.push(one),
+                None => self.unreadable += 1,
             }
-            let is_for =
-                |lane: &Lane| principal.principal_type.as_ref() == Some(&lane.principal_type);
-            // The mapping knows no type without a lane; should it ever, the first lane keeps the principal.
-            let lane = self.lanes.iter().position(is_for).unwrap_or(0);
-            sorted[lane].push(principal);
         }
-        sorted
+        new
     }
+}
+
+/// Sends each principal to the lane of its type.
+pub(super) async fn push_to_lanes(
+    lanes: &[Lane],
+    principals: Vec<Principal>,
+) -> Result<(), Stopped> {
+    let mut sorted: Vec<Vec<Principal>> = lanes.iter().map(|_| Vec::new()).collect();
+    for principal in principals {
+        let is_for = |lane: &Lane| principal.principal_type.as_ref() == Some(&lane.principal_type);
+        // The mapping knows no type without a lane; should it ever, the first lane keeps the principal.
+        let lane = lanes.iter().position(is_for).unwrap_or(0);
+        if let Some(records) = sorted.get_mut(lane) {
+            records.push(principal);
+        }
+    }
+    for (lane, records) in lanes.iter().zip(sorted) {
+        lane.sink.push_all(&records).await?;
+        lane.collection.add(records.len() as u64);
+    }
+    Ok(())
 }
 
 async fn principals(
@@ -189,38 +196,35 @@ async fn principals(
     let read = read_list(run, &lanes[0].collection, list, &mut sorter).await;
     let ended = match read {
         Ok(()) if sorter.unreadable > 0 => Err(Stopped::Source(GraphError::LimitedObjects)),
+        Ok(()) => flush(&lanes).await,
         read => read,
     };
-    finish(run, lanes, ended).await
+    finish(run, lanes, ended.as_ref()).await
 }
 
-/// Ends all lanes of a list. All of them land before the first commits: a principal that changed its type must be seen
-/// under the new one before the old scope looks for what is missing.
-async fn finish(
+/// Waits until all lanes have landed, before the first commits: a principal that changed its type must be seen under the
+/// new one before the old scope looks for what is missing.
+pub(super) async fn flush(lanes: &[Lane]) -> Result<(), Stopped> {
+    for lane in lanes {
+        lane.sink.flush().await?;
+    }
+    Ok(())
+}
+
+/// Ends all lanes of a list; a list that was read to its end has been [flushed](flush).
+pub(super) async fn finish(
     run: &Run,
     lanes: Vec<Lane>,
-    mut ended: Result<(), Stopped>,
+    ended: Result<&(), &Stopped>,
 ) -> Vec<CollectionReport> {
-    if ended.is_ok() {
-        for lane in &lanes {
-            if ended.is_ok() {
-                ended = lane.sink.flush().await;
-            }
-        }
-    }
     let had_begun = lanes.iter().any(|lane| lane.collection.read() > 0);
-    let closed = join_all(
-        lanes
-            .iter()
-            .map(|lane| close(run, &lane.sink, ended.as_ref())),
-    )
-    .await;
+    let closed = join_all(lanes.iter().map(|lane| close(run, &lane.sink, ended))).await;
     lanes
         .into_iter()
         .zip(closed)
         .map(|(lane, closed)| {
             let permission = lane.collection.permission();
-            let ending = match (&ended, closed) {
+            let ending = match (ended, closed) {
                 (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
                 (Ok(()), Ok(answer)) => Ending::complete(answer),
                 (Err(stopped), Ok(answer)) => Ending {

@@ -74,7 +74,7 @@ pub struct SyncSection {
     pub principals: Option<bool>,
     /// Service principals, managed identities, agents.
     pub service_principals: Option<bool>,
-    /// Groups and directory roles.
+    /// Groups, directory roles, applications with their roles and registrations.
     pub resources: Option<bool>,
     /// Members, owners, role assignments.
     pub assignments: Option<bool>,

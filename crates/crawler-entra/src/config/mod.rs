@@ -116,9 +116,9 @@ pub struct Selection {
     pub principals: bool,
     /// Service principals, managed identities and agents.
     pub service_principals: bool,
-    /// Groups and directory roles.
+    /// Groups, directory roles, applications with their roles and registrations.
     pub resources: bool,
-    /// Group members and owners, role assignments.
+    /// Group members and owners, role assignments, holders of app roles, owners of applications, delegated grants.
     pub assignments: bool,
     /// Entitlement management and access reviews.
     pub governance: bool,

@@ -1,5 +1,6 @@
 //! A crawl of a simulated tenant into a register that remembers what it got.
 
+mod applications;
 mod binary;
 mod cancelling;
 mod checking;

@@ -1,6 +1,7 @@
 //! The routes of Graph, one module per family. A family is a table of [`Route`]s;
 //! adding one means writing its module and naming its table in [`tables`].
 
+mod app_access;
 mod applications;
 pub(crate) mod delta;
 mod groups;
@@ -166,7 +167,7 @@ impl Route {
     }
 }
 
-fn tables() -> [&'static [Route]; 9] {
+fn tables() -> [&'static [Route]; 10] {
     [
         delta::ROUTES,
         users::ROUTES,
@@ -177,6 +178,7 @@ fn tables() -> [&'static [Route]; 9] {
         roles::ROUTES,
         pim_groups::ROUTES,
         objects::ROUTES,
+        app_access::ROUTES,
     ]
 }
 

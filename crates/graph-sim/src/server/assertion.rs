@@ -13,7 +13,7 @@ use webpki::EndEntityCert;
 use webpki::ring::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256_LEGACY_KEY};
 
 use super::token::{base64_url, from_base64_url};
-use crate::options::{FederatedCredential, SimOptions};
+use crate::options::{SimOptions, TrustedIssuer};
 
 /// An application's own assertion holds this long at most.
 const LONGEST_LIFE_S: i64 = 600;
@@ -139,8 +139,8 @@ fn own(
     Ok(())
 }
 
-fn federated(parts: &Parts<'_>, registered: &[FederatedCredential]) -> Result<(), Refusal> {
-    let of_issuer = |one: &&FederatedCredential| one.issuer == parts.text("iss");
+fn federated(parts: &Parts<'_>, registered: &[TrustedIssuer]) -> Result<(), Refusal> {
+    let of_issuer = |one: &&TrustedIssuer| one.issuer == parts.text("iss");
     if !registered.iter().any(|one| of_issuer(&one)) {
         return Err((
             700_211,

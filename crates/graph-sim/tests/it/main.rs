@@ -1,5 +1,6 @@
 //! The simulator's promises, through real HTTP.
 
+mod app_access;
 mod assertions;
 mod batches;
 mod bent;
