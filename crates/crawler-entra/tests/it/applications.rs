@@ -331,7 +331,7 @@ async fn two_grants_of_the_same_client_resource_and_user_do_not_overwrite_each_o
         assert_eq!(
             rows.len(),
             session.records().count(),
-            "{key:?}: a row twice"
+            "a row of {key:?} came twice"
         );
         let scopes: Vec<String> = session
             .records()
