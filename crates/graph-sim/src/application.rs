@@ -86,9 +86,12 @@ impl OwnApplication<'_> {
             let mut graph = known
                 .cloned()
                 .unwrap_or_else(|| blank(GRAPH_ID, app_id, "Microsoft Graph"));
-            if graph.app_roles.is_empty() {
-                graph.app_roles = self.graph_roles();
-            }
+            let further: Vec<AppRole> = self
+                .graph_roles()
+                .into_iter()
+                .filter(|role| graph.app_roles.iter().all(|known| known.value != role.value))
+                .collect();
+            graph.app_roles.extend(further);
             return Some(Cow::Owned(graph));
         }
         match known {
@@ -120,7 +123,11 @@ impl OwnApplication<'_> {
         self.assigned
             .iter()
             .map(|name| {
-                let app_role_id = app_role_id(name);
+                let known = graph
+                    .app_roles
+                    .iter()
+                    .find(|role| role.value.as_ref() == Some(name));
+                let app_role_id = known.map_or_else(|| app_role_id(name), |role| role.id);
                 Granted {
                     id: crate::server::token::base64_url(app_role_id.as_bytes()),
                     app_role_id,
