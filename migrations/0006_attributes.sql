@@ -48,14 +48,20 @@ create table attributes_left_out (
 -- Columns for attributes. waiting: the column is not filled yet by new writes. backfilling: it is, older rows follow.
 -- indexing: all rows have it. ready: it can be read. demoting: it is not read any more, but still written. emptying: it is
 -- not written any more and its values go. demoted: the column is empty and free for another attribute.
+--
+-- Or indexes for core fields, whose columns are there and full already. waiting: somebody asked for it. indexing: the index
+-- is being made. ready: lists are read by it. demoting: the index goes. demoted: it is gone. Whoever reads this table for
+-- columns of attributes must leave out those with a field: their columns are the source's.
 create table promoted_attributes (
     promotion_id uuid primary key,
     entity text collate "C" not null,
     table_name text collate "C" not null,
-    attribute text collate "C" not null check (octet_length(attribute) between 1 and 200),
-    value_type text collate "C" not null check (value_type in ('text', 'number', 'boolean', 'timestamp')),
-    -- attr_<type>_<number>: never from input, and used again, because PostgreSQL counts dropped columns for ever.
-    column_name text collate "C" not null check (column_name ~ '^attr_(text|number|boolean|timestamp)_[1-9][0-9]{0,3}$'),
+    attribute text collate "C" check (octet_length(attribute) between 1 and 200),
+    -- The core field's name on the wire.
+    field text collate "C",
+    value_type text collate "C" check (value_type in ('text', 'number', 'boolean', 'timestamp')),
+    -- Never from input. Of an attribute: attr_<type>_<number>, used again, because PostgreSQL counts dropped columns for ever.
+    column_name text collate "C" not null,
     state text collate "C" not null default 'waiting'
         check (state in ('waiting', 'backfilling', 'indexing', 'ready', 'demoting', 'emptying', 'demoted')),
     -- Workspaces that asked for it, and those of them that did not take it back.
@@ -71,11 +77,20 @@ create table promoted_attributes (
     file_number bigint not null default 0,
     rows_written bigint not null default 0,
     attempts integer not null default 0,
-    error text
+    error text,
+    constraint promoted_attributes_kind check (
+        attribute is not null and field is null and value_type is not null
+            and column_name ~ '^attr_(text|number|boolean|timestamp)_[1-9][0-9]{0,3}$'
+        -- Never filled and never emptied.
+        or attribute is null and field is not null and value_type is null and column_name ~ '^[a-z][a-z_]*$'
+            and state in ('waiting', 'indexing', 'ready', 'demoting', 'demoted'))
 );
 create unique index promoted_attributes_live on promoted_attributes (entity, attribute)
     where state in ('waiting', 'backfilling', 'indexing', 'ready');
-create unique index promoted_attributes_columns on promoted_attributes (table_name, column_name) where state <> 'demoted';
+create unique index promoted_attributes_live_fields on promoted_attributes (entity, field)
+    where state in ('waiting', 'indexing', 'ready');
+create unique index promoted_attributes_columns on promoted_attributes (table_name, column_name)
+    where state <> 'demoted' and field is null;
 
 -- What the columns hold. A value that does not fit is null, never an error: these run inside every write. They are declared
 -- immutable because nothing that they use depends on settings.
@@ -157,7 +172,7 @@ begin
         end, E'\n' order by p.column_name)
     into v_body
     from promoted_attributes p
-    where p.table_name = p_table and p.state in ('backfilling', 'indexing', 'ready', 'demoting', 'emptying');
+    where p.table_name = p_table and p.field is null and p.state in ('backfilling', 'indexing', 'ready', 'demoting', 'emptying');
     if v_body is null then
         execute format('drop trigger if exists fill_promoted on %I', p_table);
         execute format('drop function if exists %I()', v_function);

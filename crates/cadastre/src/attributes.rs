@@ -1,4 +1,5 @@
-//! `cadastre attributes`: what sources send beside the core fields, and which of it has columns; over a server's API.
+//! `cadastre attributes`: what sources send beside the core fields, which of it has columns, and which core fields have
+//! indexes on request; over a server's API.
 
 use clap::{Args, Subcommand};
 use contract::{
@@ -17,9 +18,9 @@ use crate::{
 pub enum AttributesCommand {
     /// List the attributes that a system sends
     List(ListArgs),
-    /// Give an attribute a column of its own
+    /// Give an attribute a column of its own, or a core field an index
     Promote(PromoteArgs),
-    /// Take an attribute's column back; its values stay
+    /// Take an attribute's column, or a core field's index, back; the values stay
     Demote(DemoteArgs),
 }
 
@@ -45,10 +46,10 @@ pub struct PromoteArgs {
     #[arg(long, default_value = "principals")]
     entity: Entity,
     /// The column's type: text, number, boolean, timestamp [default: what fits the values that were seen]
-    #[arg(long = "type", value_parser = value_type)]
+    #[arg(long = "type", value_parser = value_type, conflicts_with = "field")]
     value_type: Option<ValueType>,
-    /// The attribute's name, exactly as it is sent
-    attribute: String,
+    #[command(flatten)]
+    what: What,
 }
 
 /// Flags of `attributes demote`.
@@ -59,8 +60,32 @@ pub struct DemoteArgs {
     /// What kind of row: principals, resources, …
     #[arg(long, default_value = "principals")]
     entity: Entity,
+    #[command(flatten)]
+    what: What,
+}
+
+/// What is promoted.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct What {
     /// The attribute's name, exactly as it is sent
-    attribute: String,
+    attribute: Option<String>,
+    /// A core field, such as createdDateTime, in place of an attribute
+    #[arg(long)]
+    field: Option<String>,
+}
+
+impl What {
+    fn is(&self, promotion: &Promotion) -> bool {
+        self.attribute == promotion.attribute && self.field == promotion.field
+    }
+
+    /// Its name, for people.
+    fn name(&self) -> String {
+        let name = self.attribute.as_deref().or(self.field.as_deref());
+        // There is always one of them.
+        clean(name.unwrap_or("-"), 80)
+    }
 }
 
 fn value_type(text: &str) -> Result<ValueType, String> {
@@ -153,20 +178,23 @@ fn row(item: &AttributeInfo) -> Vec<String> {
 
 async fn promote(args: PromoteArgs) -> anyhow::Result<()> {
     let server = Questions::of(args.server)?;
+    let name = args.what.name();
     let wanted = Promote {
         entity: args.entity,
-        attribute: args.attribute,
+        attribute: args.what.attribute,
+        field: args.what.field,
         value_type: args.value_type,
     };
     let promotion: Promotion = server
         .send(Method::POST, "attributes/promotions", Some(&wanted))
         .await?;
+    let gets = match promotion.value_type {
+        Some(kind) => format!("the column {} ({})", promotion.column, kind.wire_name()),
+        None => "an index".to_owned(),
+    };
     show(&format!(
-        "'{}' of {} gets the column {} ({}); it is {}. Promotion {}.\n",
-        clean(&promotion.attribute, 80),
+        "'{name}' of {} gets {gets}; it is {}. Promotion {}.\n",
         promotion.entity,
-        promotion.column,
-        promotion.value_type.wire_name(),
         promotion.state.wire_name(),
         promotion.promotion_id,
     ))?;
@@ -175,27 +203,31 @@ async fn promote(args: PromoteArgs) -> anyhow::Result<()> {
 
 async fn demote(args: DemoteArgs) -> anyhow::Result<()> {
     let server = Questions::of(args.server)?;
-    let promotion = find(&server, args.entity, &args.attribute).await?;
+    let promotion = find(&server, args.entity, &args.what).await?;
     let path = format!("attributes/promotions/{}/demote", promotion.promotion_id);
     let promotion: Promotion = server.send(Method::POST, &path, None::<&()>).await?;
-    let end = if promotion.state == PromotionState::Ready {
-        "another workspace wants the column too, so it stays"
-    } else {
-        "the column is emptied in the background; the attribute keeps its values"
+    let is_gone = matches!(
+        promotion.state,
+        PromotionState::Demoting | PromotionState::Emptying | PromotionState::Demoted
+    );
+    let end = match (is_gone, &promotion.field) {
+        (false, _) => "another workspace wants it too, so it stays",
+        (true, None) => "the column is emptied in the background; the attribute keeps its values",
+        (true, Some(_)) => "the index goes in the background; the field keeps its values",
     };
-    show(&format!("'{}': {end}.\n", clean(&promotion.attribute, 80)))?;
+    show(&format!("'{}': {end}.\n", args.what.name()))?;
     Ok(())
 }
 
-/// The promotion of an attribute that has a column, or is about to have one.
-async fn find(server: &Questions, entity: Entity, attribute: &str) -> anyhow::Result<Promotion> {
+/// The promotion of what has a column or an index, or is about to have one.
+async fn find(server: &Questions, entity: Entity, what: &What) -> anyhow::Result<Promotion> {
     let mut after: Option<String> = None;
     loop {
         let mut query = vec![("entity", entity.wire_name()), ("limit", "1000")];
         query.extend(after.as_deref().map(|after| ("after", after)));
         let page: PromotionPage = server.get("attributes/promotions", &query).await?;
         let is_it = |one: &Promotion| {
-            one.attribute == attribute
+            what.is(one)
                 && matches!(
                     one.state,
                     PromotionState::Waiting
@@ -209,7 +241,10 @@ async fn find(server: &Questions, entity: Entity, attribute: &str) -> anyhow::Re
         }
         match page.next {
             Some(next) => after = Some(next.to_string()),
-            None => anyhow::bail!("no attribute '{attribute}' of {entity} has a column"),
+            None => anyhow::bail!(
+                "'{}' of {entity} has no column and no index on request",
+                what.name()
+            ),
         }
     }
 }

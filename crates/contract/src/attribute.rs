@@ -1,4 +1,5 @@
-//! The attributes that sources send beside the core fields, and the columns that some of them are given.
+//! The attributes that sources send beside the core fields, the columns that some of them are given, and the indexes that
+//! some core fields are given.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -11,7 +12,7 @@ use crate::{Entity, SystemId};
 /// Longest name of an attribute that is catalogued and can be promoted, in bytes of UTF-8.
 pub const MAX_ATTRIBUTE_NAME: usize = 200;
 
-/// Most attributes of one entity that have columns.
+/// Most attributes of one entity that have columns and core fields that have indexes on request, together.
 pub const MAX_PROMOTED: usize = 200;
 
 /// The type of a JSON value; null is the absence of a value.
@@ -89,19 +90,19 @@ impl ValueType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PromotionState {
-    /// The column is about to be made.
+    /// The column is about to be made; of a core field, the index is.
     Waiting,
     /// New writes fill the column; the rows that were there follow.
     Backfilling,
     /// Every row has its value; the index is being made.
     Indexing,
-    /// The column is read.
+    /// The column is read; of a core field, lists are sorted by the index.
     Ready,
-    /// It was taken back; the column is not read any more.
+    /// It was taken back; the column is not read any more. Of a core field, the index goes.
     Demoting,
     /// The column's values go; the attribute keeps them.
     Emptying,
-    /// The column is free for another attribute.
+    /// The column is free for another attribute; of a core field, the index is gone.
     Demoted,
 }
 
@@ -214,25 +215,55 @@ pub struct AttributeDriftPage {
     pub next: Option<i64>,
 }
 
-/// An attribute that should have a column.
+/// An attribute that should have a column, or a core field that should have an index: one of the two is named.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    {"required": ["attribute"], "properties": {"attribute": {"type": "string"}, "field": {"type": "null"}}},
+    {"required": ["field"], "properties":
+        {"field": {"type": "string"}, "attribute": {"type": "null"}, "type": {"type": "null"}}},
+]))]
 pub struct Promote {
     /// What kind of row.
     pub entity: Entity,
     /// The attribute's name, exactly as it is sent: 1 to 200 bytes.
-    pub attribute: String,
-    /// The column's type. When absent: that of the promotion that there is, else what fits all values seen.
+    pub attribute: Option<String>,
+    /// The core field's name, such as `createdDateTime`; not together with `attribute`.
+    pub field: Option<String>,
+    /// The column's type, of attributes only. When absent: that of the promotion that there is, else what fits all values
+    /// seen.
     #[serde(rename = "type")]
     pub value_type: Option<ValueType>,
 }
 
-/// Body of `PUT /api/attributes/promotions`: attributes that should have columns, whether they have or not.
+impl Promote {
+    /// An attribute that should have a column.
+    pub fn attribute(entity: Entity, name: impl Into<String>) -> Self {
+        Self {
+            entity,
+            attribute: Some(name.into()),
+            field: None,
+            value_type: None,
+        }
+    }
+
+    /// A core field that should have an index.
+    pub fn field(entity: Entity, name: impl Into<String>) -> Self {
+        Self {
+            entity,
+            attribute: None,
+            field: Some(name.into()),
+            value_type: None,
+        }
+    }
+}
+
+/// Body of `PUT /api/attributes/promotions`: what should be promoted, whether it is or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromoteAll {
-    /// The attributes.
+    /// The attributes and core fields.
     #[schemars(length(max = 200))]
     pub promotions: Vec<Promote>,
 }
@@ -240,13 +271,13 @@ pub struct PromoteAll {
 /// Answer to [`PromoteAll`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PromotedAll {
-    /// What has, or will have, a column.
+    /// What has, or will have, a column or an index.
     pub items: Vec<Promotion>,
     /// What has none, and why.
     pub refused: Vec<PromotionRefused>,
 }
 
-/// An attribute that gets no column.
+/// An attribute that gets no column, or a core field that gets no index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PromotionRefused {
     /// Its place in the list.
@@ -255,7 +286,7 @@ pub struct PromotionRefused {
     pub detail: String,
 }
 
-/// An attribute's way to a column, or back.
+/// An attribute's way to a column, or a core field's to an index; or back.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -264,11 +295,13 @@ pub struct Promotion {
     pub promotion_id: Uuid,
     /// What kind of row.
     pub entity: Entity,
-    /// The attribute's name.
-    pub attribute: String,
-    /// The column's type.
+    /// The attribute's name; absent where it is about a core field.
+    pub attribute: Option<String>,
+    /// The core field's name; absent where it is about an attribute.
+    pub field: Option<String>,
+    /// The type of the attribute's column.
     #[serde(rename = "type")]
-    pub value_type: ValueType,
+    pub value_type: Option<ValueType>,
     /// The column, as SQL names it.
     pub column: String,
     /// Where it stands.
@@ -277,7 +310,7 @@ pub struct Promotion {
     pub state_since: DateTime<Utc>,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
-    /// When the column could first be read.
+    /// When the column could first be read, or the index used.
     pub ready_at: Option<DateTime<Utc>>,
     /// How much of the walk through the table is done that the state is about, in percent.
     pub progress_percent: Option<u8>,

@@ -93,8 +93,11 @@ async fn connect(
         address: register.base_url.clone(),
         error: Box::new(error),
     };
-    let client =
-        IngestClient::new(register.base_url.clone(), register.api_key.clone()).map_err(unusable)?;
+    let network = config.network.clone();
+    let client = IngestClient::builder(register.base_url.clone(), register.api_key.clone())
+        .http(move |http| network.apply(http))
+        .build()
+        .map_err(unusable)?;
     // Only a question: nothing remains of it when it is dropped.
     let known = tokio::select! {
         () = cancel.cancelled() => return Ok(None),
@@ -336,11 +339,7 @@ fn custom_promotions(entity: Entity, names: &[String]) -> Vec<Promote> {
     names
         .iter()
         .filter(|name| schema["properties"].get(name.as_str()).is_none())
-        .map(|name| Promote {
-            entity,
-            attribute: name.clone(),
-            value_type: None,
-        })
+        .map(|name| Promote::attribute(entity, name))
         .collect()
 }
 
@@ -371,10 +370,7 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
     if plan.users {
         part(&mut tasks, run, 0, &["users", "guests"], collect::users);
     }
-    if plan.service_principals {
-        let names = ["service principals", "managed identities", "agents"];
-        part(&mut tasks, run, 1, &names, collect::service_principals);
-    }
+    spawn_applications(&mut tasks, run, plan);
     spawn_groups(&mut tasks, run, plan);
     if plan.role_definitions {
         part(&mut tasks, run, 4, &["directory roles"], |run| async {
@@ -446,6 +442,43 @@ async fn finish(run: &Run, lines: Vec<CollectionReport>) -> Vec<CollectionReport
         told.push(line);
     }
     told
+}
+
+/// Service principals, application registrations and delegated grants, with what hangs on them.
+fn spawn_applications(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
+    let wanted = plan.applications;
+    let names: Vec<&str> = [
+        (wanted.principals, collect::NAMES_OF_SERVICE_PRINCIPALS),
+        (wanted.resources, collect::NAMES_OF_APPLICATIONS),
+        (wanted.links, collect::NAMES_OF_APPLICATION_LINKS),
+    ]
+    .into_iter()
+    .filter(|(is_wanted, _)| *is_wanted)
+    .flat_map(|(_, names)| names.iter().copied())
+    .collect();
+    if !names.is_empty() {
+        part(tasks, run, 1, &names, |run| {
+            Box::pin(collect::applications(run, wanted))
+        });
+    }
+    let (with_resources, with_links) = (plan.registrations, plan.registration_owners);
+    let names: Vec<&str> = [
+        (with_resources, "app registrations"),
+        (with_links, "app registration owners"),
+        (with_resources, "federated credentials"),
+    ]
+    .into_iter()
+    .filter_map(|(is_wanted, name)| is_wanted.then_some(name))
+    .collect();
+    if !names.is_empty() {
+        part(tasks, run, 8, &names, |run| {
+            collect::registrations(run, with_resources, with_links)
+        });
+    }
+    if plan.grants {
+        let names = ["delegated grants", "tenant-wide grants"];
+        part(tasks, run, 10, &names, collect::grants);
+    }
 }
 
 /// Groups, their members and owners, and PIM for groups: the later ones live on what the list of groups brings.

@@ -37,11 +37,13 @@ mod plan;
 mod sink;
 mod stopping;
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod progress;
 pub mod report;
 
+pub use check::check;
 pub use config::{
     ConfigError, ConfigFile, CrawlConfig, GraphConfig, Overrides, RegisterConfig, Selection, Tuning,
 };

@@ -1,12 +1,18 @@
 //! Which collections a selection asks for, and what is said about those it does not.
 
-use crate::Selection;
+use crate::{Selection, collect::Wanted};
 
 /// What to do about the collections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub users: bool,
-    pub service_principals: bool,
+    /// Service principals, as what they are wanted.
+    pub applications: Wanted,
+    /// Application registrations and the identities that they trust.
+    pub registrations: bool,
+    /// Owners of registrations.
+    pub registration_owners: bool,
+    pub grants: bool,
     /// Read the list of groups: to post them, or to know whose members to read.
     pub list_groups: bool,
     pub post_groups: bool,
@@ -34,10 +40,31 @@ impl Plan {
             selection.service_principals,
             &["service principals", "managed identities", "agents"],
         );
-        skip_unless(selection.resources, &["groups", "directory roles"]);
+        skip_unless(
+            selection.resources,
+            &[
+                "groups",
+                "directory roles",
+                "applications",
+                "app roles",
+                "roles of applications",
+                "app registrations",
+                "federated credentials",
+            ],
+        );
         skip_unless(
             selection.assignments,
-            &["group members", "group owners", "role assignments"],
+            &[
+                "group members",
+                "group owners",
+                "role assignments",
+                "app role assignments",
+                "application owners",
+                "agent sponsors",
+                "app registration owners",
+                "delegated grants",
+                "tenant-wide grants",
+            ],
         );
         skip_unless(selection.pim, &["role eligibility", "group eligibility"]);
         let unbuilt = |is_wanted: bool| {
@@ -51,7 +78,14 @@ impl Plan {
         skipped.push(("contexts", unbuilt(selection.contexts)));
         Self {
             users: selection.principals,
-            service_principals: selection.service_principals,
+            applications: Wanted {
+                principals: selection.service_principals,
+                resources: selection.resources,
+                links: selection.assignments,
+            },
+            registrations: selection.resources,
+            registration_owners: selection.assignments,
+            grants: selection.assignments,
             list_groups: selection.resources || selection.assignments,
             post_groups: selection.resources,
             group_links: selection.assignments,

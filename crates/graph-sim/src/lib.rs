@@ -11,6 +11,9 @@
 //!   [`Tenant::inconsistencies`]) unless a test puts them there by hand;
 //! - pages are keyed by the last object id: no object is shown twice or left out
 //!   while the tenant stands still;
+//! - a deltaLink tells every change of what was selected, however it was made;
+//! - what is left to chance depends on seeds and on the requests themselves, not on
+//!   their order or the clock;
 //! - nothing is read from outside and nothing is kept after the simulator stops.
 //!
 //! ```
@@ -32,7 +35,9 @@
 //! # }
 //! ```
 
+mod application;
 mod change;
+mod change_apps;
 mod error;
 mod generate;
 mod hostile;
@@ -42,20 +47,24 @@ pub mod permissions;
 mod profile;
 mod random;
 mod routes;
+pub mod sample;
 mod server;
 mod spec;
 mod summary;
 mod truth;
 
+pub use application::app_role_id;
 pub use error::SimError;
 pub use model::{
-    AdministrativeUnit, AppRole, Application, AssignmentType, Credential, Group, GroupAccess,
-    GroupEligibility, License, Link, LinkMap, MemberKind, OnPremises, RoleAssignment,
-    RoleDefinition, RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
-    SignInActivity, Tenant, User, UserType,
+    AdministrativeUnit, AppAccess, AppRole, AppRoleAssignment, Application, AssignmentType,
+    Credential, FederatedCredential, Group, GroupAccess, GroupEligibility, License, Link, LinkMap,
+    MemberKind, OnPremises, PermissionGrant, RequestedAccess, RoleAssignment, RoleDefinition,
+    RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType, SignInActivity,
+    Tenant, User, UserType,
 };
 pub use options::{
     DeltaExpiry, DeltaOptions, Limit, Neighbour, Removal, RetryAfterForm, SimOptions, Throttle,
+    TrustedIssuer,
 };
 pub use profile::{Profile, UnknownProfile};
 pub use server::Simulator;
@@ -64,7 +73,8 @@ pub use server::stats::{LoggedRequest, ReceivedRequest, RouteStats, Stats};
 pub use spec::TenantSpec;
 pub use summary::ChangeSummary;
 pub use truth::{
-    Truth, TruthAdministrativeUnit, TruthApplication, TruthGroup, TruthGroupEligibility, TruthLink,
-    TruthOwner, TruthRole, TruthRoleAssignment, TruthRoleEligibility, TruthServicePrincipal,
-    TruthUser,
+    Truth, TruthAdministrativeUnit, TruthAppRoleAssignment, TruthApplication,
+    TruthFederatedCredential, TruthGroup, TruthGroupEligibility, TruthLink, TruthOwner,
+    TruthPermissionGrant, TruthRole, TruthRoleAssignment, TruthRoleEligibility,
+    TruthServicePrincipal, TruthUser,
 };

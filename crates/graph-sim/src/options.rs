@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::permissions;
 use crate::profile::Profile;
+use crate::sample;
 
 /// How the simulator answers. The default grants every permission, holds all
 /// licences, and throttles as Graph does.
@@ -16,6 +17,14 @@ pub struct SimOptions {
     pub client_id: Uuid,
     /// Its secret (made up; it protects nothing).
     pub client_secret: SecretString,
+    /// Certificates registered with it (PEM).
+    pub certificates: Vec<String>,
+    /// Identities of other issuers that it trusts.
+    pub federated_credentials: Vec<TrustedIssuer>,
+    /// Id of the managed identity that the metadata service knows; `None` is a system-assigned one.
+    pub managed_identity: Option<String>,
+    /// What App Service wants to be shown.
+    pub identity_header: String,
     /// Application permissions that go into new tokens.
     pub roles: Vec<String>,
     /// Request limits.
@@ -47,11 +56,33 @@ pub struct SimOptions {
     pub port: u16,
 }
 
+/// A registered identity of another issuer: whose assertions the application may use instead of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedIssuer {
+    /// `iss` of its assertions.
+    pub issuer: String,
+    /// `sub` of its assertions.
+    pub subject: String,
+    /// `aud` of its assertions.
+    pub audience: String,
+    /// A certificate (PEM) with the issuer's public key.
+    pub certificate: String,
+}
+
 impl Default for SimOptions {
     fn default() -> Self {
         Self {
             client_id: Uuid::from_u128(0x5ca1_ab1e_c1ae_4d07_8a52_0ddb_a11c_afe0),
             client_secret: SecretString::from("simulated~client~secret"),
+            certificates: vec![sample::CERTIFICATE.to_owned()],
+            federated_credentials: vec![TrustedIssuer {
+                issuer: sample::ISSUER.to_owned(),
+                subject: sample::SUBJECT.to_owned(),
+                audience: sample::AUDIENCE.to_owned(),
+                certificate: sample::OTHER_CERTIFICATE.to_owned(),
+            }],
+            managed_identity: None,
+            identity_header: "simulated-identity-header".to_owned(),
             roles: permissions::ALL.iter().map(ToString::to_string).collect(),
             throttle: Throttle::on(),
             token_lifetime: Duration::from_hours(1),
@@ -173,7 +204,7 @@ pub enum Removal {
     Restorable,
     /// `deleted`: it is gone for good.
     Final,
-    /// The one or the other, by its id.
+    /// As the tenant's recycle bin says; else the one or the other, by its id.
     Mixed,
 }
 

@@ -57,6 +57,22 @@ pub(crate) const LICENSES: &[&str] = &[
     "Directory.Read.All",
     "Directory.ReadWrite.All",
 ];
+/// Delegated grants.
+pub(crate) const GRANTS: &[&str] = &[
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+    "DelegatedPermissionGrant.Read.All",
+    "DelegatedPermissionGrant.ReadWrite.All",
+];
+/// What only agent identities have.
+pub(crate) const AGENT_IDENTITIES: &[&str] = &[
+    "AgentIdentity.Read.All",
+    "AgentIdentity.ReadWrite.All",
+    "Application.Read.All",
+    "Application.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
 pub(crate) const ROLES: &[&str] = &[
     "RoleManagement.Read.Directory",
     "RoleManagement.Read.All",

@@ -144,7 +144,7 @@ impl Bundle {
             Profile::PoisonObjects => bundle.faults = poison(seed, 0.03),
             Profile::TokenExpiry => {
                 bundle.token_lifetime = Some(Duration::from_secs(20));
-                bundle.faults = dying_tokens(seed, 0.03);
+                bundle.faults = dying_tokens(seed, 0.1);
             }
             Profile::PageTokenExpiry => bundle.faults = page_tokens(seed, 0.03),
             Profile::DeltaExpiry => bundle.delta = Some(expired_deltas(seed)),

@@ -42,6 +42,18 @@ pub struct ChangeSummary {
     pub added_owners: Vec<TruthLink>,
     /// Group ownerships that ended.
     pub removed_owners: Vec<TruthLink>,
+    /// Application registrations with at least one changed attribute.
+    pub updated_applications: Vec<Uuid>,
+    /// New app role assignments, by resource and id.
+    pub added_app_role_assignments: Vec<(Uuid, String)>,
+    /// App role assignments that ended, by resource and id.
+    pub removed_app_role_assignments: Vec<(Uuid, String)>,
+    /// New delegated grants.
+    pub added_permission_grants: Vec<String>,
+    /// Delegated grants with other scopes.
+    pub updated_permission_grants: Vec<String>,
+    /// Delegated grants that ended.
+    pub removed_permission_grants: Vec<String>,
     /// New role assignments.
     pub added_role_assignments: Vec<String>,
     /// Role assignments that ended.
@@ -86,6 +98,18 @@ impl ChangeSummary {
             removed_members: members.1,
             added_owners: owners.0,
             removed_owners: owners.1,
+            updated_applications: updated(&before.applications, &after.applications),
+            added_app_role_assignments: missing(
+                &after.app_access.assignments,
+                &before.app_access.assignments,
+            ),
+            removed_app_role_assignments: missing(
+                &before.app_access.assignments,
+                &after.app_access.assignments,
+            ),
+            added_permission_grants: missing(&after.app_access.grants, &before.app_access.grants),
+            updated_permission_grants: updated(&before.app_access.grants, &after.app_access.grants),
+            removed_permission_grants: missing(&before.app_access.grants, &after.app_access.grants),
             added_role_assignments: missing(&after.role_assignments, &before.role_assignments),
             removed_role_assignments: missing(&before.role_assignments, &after.role_assignments),
             added_role_eligibilities: missing(

@@ -5,8 +5,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::{
-    AdministrativeUnit, Application, Group, GroupEligibility, LinkMap, MemberKind, RoleAssignment,
-    RoleDefinition, RoleEligibility, ServicePrincipal, Tenant, User,
+    AdministrativeUnit, AppRoleAssignment, Application, FederatedCredential, Group,
+    GroupEligibility, LinkMap, MemberKind, PermissionGrant, RoleAssignment, RoleDefinition,
+    RoleEligibility, ServicePrincipal, Tenant, User,
 };
 
 /// A user as the tenant knows it.
@@ -17,6 +18,10 @@ pub type TruthGroup = Group;
 pub type TruthServicePrincipal = ServicePrincipal;
 /// An application registration as the tenant knows it.
 pub type TruthApplication = Application;
+/// An app role assignment as the tenant knows it.
+pub type TruthAppRoleAssignment = AppRoleAssignment;
+/// A delegated grant as the tenant knows it.
+pub type TruthPermissionGrant = PermissionGrant;
 /// A role definition as the tenant knows it.
 pub type TruthRole = RoleDefinition;
 /// An active role assignment as the tenant knows it.
@@ -50,6 +55,15 @@ pub struct TruthOwner {
     pub owner_kind: MemberKind,
 }
 
+/// A federated credential of an application.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TruthFederatedCredential {
+    /// The application's object id.
+    pub application_id: Uuid,
+    /// The credential.
+    pub credential: FederatedCredential,
+}
+
 /// The whole tenant as plain lists, each ordered by id.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Truth {
@@ -73,6 +87,14 @@ pub struct Truth {
     pub service_principal_owners: Vec<TruthOwner>,
     /// All ownerships of applications.
     pub application_owners: Vec<TruthOwner>,
+    /// All app role assignments.
+    pub app_role_assignments: Vec<TruthAppRoleAssignment>,
+    /// All delegated grants.
+    pub permission_grants: Vec<TruthPermissionGrant>,
+    /// All federated credentials.
+    pub federated_credentials: Vec<TruthFederatedCredential>,
+    /// All sponsors of agents.
+    pub sponsors: Vec<TruthOwner>,
     /// All role definitions.
     pub roles: Vec<TruthRole>,
     /// All active role assignments.
@@ -99,6 +121,10 @@ impl Tenant {
             owners: group_links(&self.owners),
             service_principal_owners: object_owners(&self.service_principal_owners),
             application_owners: object_owners(&self.application_owners),
+            app_role_assignments: self.app_access.assignments.values().cloned().collect(),
+            permission_grants: self.app_access.grants.values().cloned().collect(),
+            federated_credentials: federated_credentials(self),
+            sponsors: object_owners(&self.app_access.sponsors),
             roles: self.role_definitions.values().cloned().collect(),
             role_assignments: self.role_assignments.values().cloned().collect(),
             role_eligibilities: self.role_eligibilities.values().cloned().collect(),
@@ -127,5 +153,17 @@ fn object_owners(links: &LinkMap) -> Vec<TruthOwner> {
             owner_id: link.id,
             owner_kind: link.kind,
         })
+        .collect()
+}
+
+fn federated_credentials(tenant: &Tenant) -> Vec<TruthFederatedCredential> {
+    let known = tenant.app_access.federated_credentials.iter();
+    known
+        .map(
+            |((application_id, _), credential)| TruthFederatedCredential {
+                application_id: *application_id,
+                credential: credential.clone(),
+            },
+        )
         .collect()
 }

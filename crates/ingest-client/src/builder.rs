@@ -19,7 +19,11 @@ pub struct ClientBuilder {
     retry: RetryPolicy,
     compression: bool,
     user_agent: String,
+    http: Option<HttpOptions>,
 }
+
+/// Options of the HTTP client below.
+type HttpOptions = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
 
 impl ClientBuilder {
     pub(crate) fn new(base_url: Url, api_key: SecretString) -> Self {
@@ -31,6 +35,7 @@ impl ClientBuilder {
             retry: RetryPolicy::default(),
             compression: true,
             user_agent: concat!("cadastre-ingest-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            http: None,
         }
     }
 
@@ -69,6 +74,16 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets what the HTTP client has and this builder does not: a proxy, trusted roots. Time-outs and redirects stay ours.
+    #[must_use]
+    pub fn http(
+        mut self,
+        options: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + 'static,
+    ) -> Self {
+        self.http = Some(Box::new(options));
+        self
+    }
+
     /// The client. Nothing is sent yet.
     pub fn build(self) -> Result<IngestClient, ClientError> {
         let root = api_root(&self.base_url)?;
@@ -80,7 +95,12 @@ impl ClientBuilder {
 
         // Installing twice is an error that means "already there", which is what we want.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let http = reqwest::Client::builder();
+        let http = match self.http {
+            Some(options) => options(http),
+            None => http,
+        };
+        let http = http
             .default_headers(headers)
             .user_agent(self.user_agent)
             .connect_timeout(self.connect_timeout)

@@ -34,7 +34,7 @@ async fn listed(register: &Register, attribute: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attributes_are_listed_promoted_and_demoted_by_name() {
+async fn attributes_are_listed_promoted_and_demoted_by_name_and_fields_by_theirs() {
     let spec = TenantSpec::new(41, 60, 20, 10);
     let register = Register::start(&spec, SimOptions::default()).await;
     register.crawl().await;
@@ -52,4 +52,20 @@ async fn attributes_are_listed_promoted_and_demoted_by_name() {
     assert!(demoted.contains("keeps its values"), "{demoted}");
     let again = attributes(&register, &["demote", "usageLocation"]).await;
     assert!(!again.status.success(), "{again:?}");
+
+    let created = ["--field", "createdDateTime"];
+    let promoted = said(&register, &["promote", created[0], created[1]]).await;
+    assert!(promoted.contains("gets an index"), "{promoted}");
+    let demoted = said(&register, &["demote", created[0], created[1]]).await;
+    assert!(demoted.contains("the index goes"), "{demoted}");
+    for wrong in [
+        &["promote"][..],
+        &["promote", "a", created[0], created[1]],
+        &["promote", "--type", "text", created[0], created[1]],
+        &["promote", created[0], "displayName"],
+        &["demote", created[0], "usageLocation"],
+    ] {
+        let refused = attributes(&register, wrong).await;
+        assert!(!refused.status.success(), "{refused:?}");
+    }
 }

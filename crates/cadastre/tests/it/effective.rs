@@ -6,7 +6,7 @@ use std::{
 };
 
 use contract::RunOutcome;
-use graph_sim::{GroupAccess, MemberKind, SimOptions, TenantSpec, Truth};
+use graph_sim::{GroupAccess, MemberKind, SimOptions, TenantSpec, Truth, TruthAppRoleAssignment};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -77,7 +77,52 @@ fn assignments(truth: &Truth) -> Vec<(Uuid, (Uuid, MemberKind), &'static str, St
         let holder = (held.principal_id, held.principal_kind);
         all.push((held.group_id, holder, "Eligible", scope));
     }
+    for (owners, kind) in [
+        (&truth.service_principal_owners, "Owner"),
+        (&truth.application_owners, "Owner"),
+        (&truth.sponsors, "Sponsor"),
+    ] {
+        let rows = owners.iter().map(|owner| {
+            let holder = (owner.owner_id, owner.owner_kind);
+            (owner.object_id, holder, kind, root())
+        });
+        all.extend(rows);
+    }
+    for grant in &truth.permission_grants {
+        if let Some(user) = grant.principal_id {
+            let holder = (user, MemberKind::User);
+            let scope = format!("/{}", grant.client_id);
+            all.push((grant.resource_id, holder, "OAuth2Grant", scope));
+        }
+    }
+    for held in &truth.app_role_assignments {
+        let holder = (held.principal_id, held.principal_kind);
+        all.push((role_of(held), holder, "Direct", root()));
+    }
     all
+}
+
+/// The key of an app role: its id in the name space of its application.
+fn role_of(held: &TruthAppRoleAssignment) -> Uuid {
+    let role = held.app_role_id.to_string();
+    Uuid::new_v5(&held.resource_id, role.as_bytes())
+}
+
+/// What nested groups do not pass on: roles of applications, and applications.
+fn only_for_own_members(truth: &Truth) -> HashSet<Uuid> {
+    let roles = truth.app_role_assignments.iter().map(role_of);
+    let applications = truth.service_principals.iter().map(|one| one.id);
+    roles.chain(applications).collect()
+}
+
+/// The members of each group without those of the groups in it.
+fn own_members(truth: &Truth) -> HashSet<(Uuid, Membership)> {
+    let members = truth.members.iter();
+    let members = members.map(|link| (link.member_id, (link.group_id, false)));
+    let eligible = truth.group_eligibilities.iter();
+    let eligible = eligible.filter(|held| held.access == GroupAccess::Member);
+    let eligible = eligible.map(|held| (held.principal_id, (held.group_id, true)));
+    members.chain(eligible).collect()
 }
 
 /// What `docs/views.md` promises of `effective_access`.
@@ -89,6 +134,7 @@ fn expected(truth: &Truth) -> BTreeSet<Access> {
             members.push((principal, is_eligible));
         }
     }
+    let (only_own, own) = (only_for_own_members(truth), own_members(truth));
     let mut all = BTreeSet::new();
     for (resource, (holder, kind), assignment_type, scope) in assignments(truth) {
         if kind != MemberKind::Group {
@@ -96,6 +142,10 @@ fn expected(truth: &Truth) -> BTreeSet<Access> {
             continue;
         }
         for (principal, is_eligible) in members.get(&holder).into_iter().flatten() {
+            let is_own = own.contains(&(*principal, (holder, *is_eligible)));
+            if only_own.contains(&resource) && !is_own {
+                continue;
+            }
             let (assignment_type, scope) = match (is_eligible, assignment_type) {
                 (false, kind) => (kind, scope.clone()),
                 (true, "Owner") => ("Eligible", "/owner".to_owned()),

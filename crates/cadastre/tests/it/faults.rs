@@ -33,7 +33,7 @@ async fn filled(seed: u64) -> Register {
 /// A crawl in pages that are small enough for every list to have several.
 async fn crawl_small_pages(register: &Register) -> RunReport {
     let mut config = register.config();
-    config.tuning.page_size = 20;
+    config.tuning.page_size = 9;
     config.refresh_views = false;
     register.crawl_with(config).await
 }
@@ -65,19 +65,44 @@ async fn crawl_under_lasting_fault(register: &Register, seed: u64) -> RunReport 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_breaks_off_half_way_removes_nothing() {
     let register = filled(21).await;
-    for path in ["/users", "/groups", "/servicePrincipals"] {
+    for path in [
+        "/users",
+        "/groups",
+        "/servicePrincipals",
+        "/applications",
+        "/oauth2PermissionGrants",
+    ] {
         let pattern = RoutePattern::Exact(path.to_owned());
         let fault = Fault::status(pattern, 500, "InternalServerError");
         register.simulator.faults().add(fault.on_later_pages());
     }
     let report = crawl_under_lasting_fault(&register, 1).await;
     assert_eq!(report.outcome, RunOutcome::Partial, "{report:#?}");
-    for name in ["users", "guests", "service principals", "groups"] {
+    for name in [
+        "users",
+        "guests",
+        "service principals",
+        "groups",
+        "applications",
+        "app roles",
+        "roles of applications",
+        "app registrations",
+        "delegated grants",
+        "tenant-wide grants",
+    ] {
         let line = line(&report, name);
         assert_eq!(line.status, CollectionStatus::Failed, "{line:#?}");
         assert_eq!(line.deleted, 0, "{line:#?}");
     }
-    for name in ["group members", "group owners"] {
+    for name in [
+        "group members",
+        "group owners",
+        "app role assignments",
+        "application owners",
+        "agent sponsors",
+        "app registration owners",
+        "federated credentials",
+    ] {
         let line = line(&report, name);
         assert_eq!(line.status, CollectionStatus::Partial, "{line:#?}");
         assert_eq!(line.deleted, 0, "{line:#?}");
@@ -148,7 +173,20 @@ async fn a_collection_that_is_forbidden_is_reported_and_kept() {
     register.simulator.set_roles(granted);
     let report = crawl_under_lasting_fault(&register, 4).await;
     assert_eq!(report.outcome, RunOutcome::Partial, "{report:#?}");
-    for name in ["service principals", "managed identities", "agents"] {
+    for name in [
+        "service principals",
+        "managed identities",
+        "agents",
+        "applications",
+        "app roles",
+        "roles of applications",
+        "app role assignments",
+        "application owners",
+        "agent sponsors",
+        "app registrations",
+        "app registration owners",
+        "federated credentials",
+    ] {
         let line = line(&report, name);
         assert_eq!(line.status, CollectionStatus::Forbidden, "{line:#?}");
         let permission = line.missing_permission.as_deref();

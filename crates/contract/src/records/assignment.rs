@@ -83,6 +83,8 @@ pub mod assignment_type {
     pub const ELIGIBLE: TypeName = TypeName::known("Eligible");
     /// Can change it and its members.
     pub const OWNER: TypeName = TypeName::known("Owner");
+    /// Answers for it (agents), without any right to change it.
+    pub const SPONSOR: TypeName = TypeName::known("Sponsor");
     /// Held through an access package.
     pub const GOVERNED: TypeName = TypeName::known("Governed");
     /// Delegated permission.
@@ -140,6 +142,8 @@ pub mod relationship_type {
     pub const CONTAINS: TypeName = TypeName::known("Contains");
     /// Who holds the parent reaches the child.
     pub const GRANTS_ACCESS_TO: TypeName = TypeName::known("GrantsAccessTo");
+    /// The parent, an application, offers the child, one of its roles. Who holds the application does not hold its roles.
+    pub const HAS_APP_ROLE: TypeName = TypeName::known("HasAppRole");
     /// The parent may act at the child on behalf of users.
     pub const DELEGATES_SCOPE: TypeName = TypeName::known("DelegatesScope");
 }

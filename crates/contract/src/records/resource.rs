@@ -64,8 +64,12 @@ pub mod resource_type {
     pub const ENTRA_APP_ROLE: TypeName = TypeName::known("EntraAppRole");
     /// An administrative unit.
     pub const ENTRA_ADMINISTRATIVE_UNIT: TypeName = TypeName::known("EntraAdministrativeUnit");
-    /// An application registration.
+    /// An application as the tenant uses it: its service principal's id.
     pub const ENTRA_APPLICATION: TypeName = TypeName::known("EntraApplication");
+    /// An application registration: what the application's owners configure, credentials included.
+    pub const ENTRA_APP_REGISTRATION: TypeName = TypeName::known("EntraAppRegistration");
+    /// An identity of another issuer that may sign in as an application.
+    pub const ENTRA_FEDERATED_CREDENTIAL: TypeName = TypeName::known("EntraFederatedCredential");
     /// An access package.
     pub const BUSINESS_ROLE: TypeName = TypeName::known("BusinessRole");
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::display::ProgressForm;
 use crate::{
     Mode, Overrides,
-    config::{SyncSection, parse_span},
+    config::{Cloud, SignInMethod, SyncSection, parse_span},
 };
 
 /// The client secret has no flag: a command line is visible to every user of the machine.
@@ -21,8 +21,36 @@ const CLIENT_SECRET_VARIABLE: &str = "CADASTRE_GRAPH_CLIENT_SECRET";
 #[command(
     name = "crawler-entra",
     version,
-    after_help = "Environment: CADASTRE_GRAPH_CLIENT_SECRET is the application's secret, instead of Graph.ClientSecret in the file.\nExit codes: 0 complete, 1 failed or cancelled, 2 wrong usage, 3 partial or held."
+    args_conflicts_with_subcommands = true,
+    after_help = "Environment: CADASTRE_GRAPH_CLIENT_SECRET is the application's secret, instead of Graph.ClientSecret in the file; CADASTRE_GRAPH_CERTIFICATE_PASSWORD is the password of a PFX file. HTTPS_PROXY and NO_PROXY hold unless --proxy says otherwise.\nExit codes: 0 complete, 1 failed or cancelled, 2 wrong usage, 3 partial or held."
 )]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub args: Args,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Finds out what a crawl with the same flags could read, and what is missing
+    #[command(
+        after_help = "Exit codes: 0 everything selected can be read, 2 something is missing (or wrong usage), 1 it could not be found out."
+    )]
+    Check(CheckArgs),
+}
+
+#[derive(clap::Args)]
+pub(super) struct CheckArgs {
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub args: Args,
+}
+
+/// The flags of a crawl.
+#[derive(clap::Args)]
 pub(super) struct Args {
     /// The ingest API's address, with or without /api
     #[arg(long, env = "CADASTRE_API_BASE_URL", value_name = "URL")]
@@ -49,11 +77,11 @@ pub(super) struct Args {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_service_principals: Option<bool>,
 
-    /// Groups and directory roles [default: true]
+    /// Groups, directory roles, applications with their roles and registrations [default: true]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_resources: Option<bool>,
 
-    /// Group members and owners, role assignments [default: true]
+    /// Group members and owners, role assignments, holders of app roles, owners of applications, delegated grants [default: true]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_assignments: Option<bool>,
 
@@ -93,6 +121,32 @@ pub(super) struct Args {
     /// With auto: read everything when the last full reading is older [default: 7d]
     #[arg(long, value_parser = parse_span, value_name = "SPAN")]
     pub full_read_every: Option<Duration>,
+
+    /// How to sign in, when the file does not make it clear
+    #[arg(
+        long,
+        value_enum,
+        env = "CADASTRE_GRAPH_SIGN_IN",
+        value_name = "METHOD"
+    )]
+    pub sign_in: Option<SignInMethod>,
+
+    /// The cloud that the tenant lives in [default: global]
+    #[arg(long, value_enum, env = "CADASTRE_GRAPH_CLOUD", value_name = "CLOUD")]
+    pub cloud: Option<Cloud>,
+
+    /// The proxy to Graph, the sign-in and the register, or none; without it the environment's
+    #[arg(
+        long,
+        env = "CADASTRE_PROXY",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub proxy: Option<SecretString>,
+
+    /// PEM file of roots to trust beside the system's
+    #[arg(long, env = "CADASTRE_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 
     /// Where Graph is
     #[arg(long, value_name = "URL")]
@@ -164,6 +218,10 @@ impl Args {
                 .ok()
                 .filter(|secret| !secret.is_empty())
                 .map(SecretString::from),
+            sign_in_method: self.sign_in,
+            cloud: self.cloud,
+            proxy: self.proxy,
+            ca_file: self.ca_file,
             graph_base_url: self.graph_base_url,
             login_base_url: self.login_base_url,
             sync: SyncSection {
@@ -203,7 +261,7 @@ mod tests {
     fn a_switch_may_stand_alone_or_carry_a_value() {
         let read = |flags: &[&str]| {
             let all = std::iter::once("crawler-entra").chain(flags.iter().copied());
-            Args::try_parse_from(all).map(|args| args.sync_pim)
+            Cli::try_parse_from(all).map(|cli| cli.args.sync_pim)
         };
         assert_eq!(read(&[]).expect("parses"), None);
         assert_eq!(read(&["--sync-pim"]).expect("parses"), Some(true));
@@ -218,8 +276,8 @@ mod tests {
 
     #[test]
     fn attribute_names_are_separated_by_commas() {
-        let args = Args::try_parse_from(["x", "--custom-user-attributes", "a, b,,c"]);
-        let overrides = args.expect("parses").overrides();
+        let cli = Cli::try_parse_from(["x", "--custom-user-attributes", "a, b,,c"]);
+        let overrides = cli.expect("parses").args.overrides();
         assert_eq!(
             overrides.custom_user_attributes,
             Some(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()])

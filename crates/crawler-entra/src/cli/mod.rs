@@ -3,6 +3,7 @@
 //! Exit codes: 0 complete, 1 failed or cancelled, 2 wrong usage or configuration, 3 partial or held.
 
 mod args;
+mod check;
 mod display;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc};
@@ -13,10 +14,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ConfigError, ConfigFile, CrawlConfig, CrawlError, ProgressEvent, ProgressSink as _, crawl,
-    report,
+    ConfigError, ConfigFile, CrawlConfig, CrawlError, Overrides, ProgressEvent, ProgressSink as _,
+    crawl, report,
 };
-use args::Args;
+use args::{Args, Cli, Command};
 use display::LogLine;
 pub use display::{Display, ProgressForm};
 
@@ -27,7 +28,11 @@ const PARTIAL: u8 = 3;
 /// Runs the command with the process' arguments.
 pub fn main() -> ExitCode {
     // Ends the process itself on `--help` and on flags that do not exist (with 2).
-    let args = Args::parse();
+    let cli = Cli::parse();
+    if let Some(Command::Check(args)) = cli.command {
+        return check::main(args);
+    }
+    let args = cli.args;
     let form = args.progress.resolved();
     let config = match configuration(args) {
         Ok(config) => config,
@@ -69,12 +74,20 @@ fn configuration(args: Args) -> Result<CrawlConfig, String> {
             "--identity-filter is not built yet; leave it out to read every identity".to_owned(),
         );
     }
+    resolved(args, ConfigFile::resolve)
+}
+
+/// The configuration out of flags, environment and file.
+fn resolved(
+    args: Args,
+    resolve: impl FnOnce(ConfigFile, Overrides) -> Result<CrawlConfig, ConfigError>,
+) -> Result<CrawlConfig, String> {
     let file = match &args.config_file {
         Some(path) => ConfigFile::read(path),
         None => Ok(ConfigFile::default()),
     };
     let no_file = args.config_file.is_none();
-    file.and_then(|file| file.resolve(args.overrides()))
+    file.and_then(|file| resolve(file, args.overrides()))
         .map_err(|error: ConfigError| {
             let hint = if no_file {
                 " (no --config-file was given)"

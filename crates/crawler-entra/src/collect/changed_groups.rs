@@ -1,7 +1,7 @@
 //! Groups that changed: read again with their members and owners; those that are gone are removed by name, and what they
 //! held with them.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use contract::{CollectionReport, Completeness, IngestAnswer, records::Resource};
 use serde_json::Value;
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     delta::{self, Change},
+    journal::entry,
     mapping,
     sink::{Sink, Target},
     stopping::Stopped,
@@ -60,7 +61,7 @@ pub(super) async fn changed_groups(
         let parents = std::mem::take(&mut found.parents);
         // Without a line of the groups, theirs must say that some could not be read.
         let is_whole = ended.is_ok() && (sink.is_some() || !found.findings.has_failures());
-        reports = match links_of(run, parents, gone, is_whole).await {
+        reports = match links_of(run, changes, parents, gone, is_whole).await {
             Ok(reports) => reports,
             Err(stopped) => {
                 ended = ended.and(Err(stopped));
@@ -136,17 +137,45 @@ impl Taker for Keeper<'_> {
     }
 }
 
+/// The groups whose members are read, for the run's checkpoint, and those that were not among them.
+const FEED: &str = "changed groups";
+const NOT_FED: &str = "not fed:changed groups";
+
 /// Reads members and owners of the groups that are there. Those that are gone have none.
 async fn links_of(
     run: &Arc<Run>,
+    changes: &[Change],
     parents: Vec<Parent>,
     gone: Vec<Uuid>,
     is_whole: bool,
 ) -> Result<Vec<CollectionReport>, Stopped> {
+    let has_surprise = has_parents_not_fed(run, changes, &parents).await?;
     let mut read_or_gone = gone;
     read_or_gone.extend(parents.iter().map(|parent| parent.id));
-    let feed = Feed::of(run, "changed groups", parents, is_whole).await?;
+    let feed = Feed::of(run, FEED, parents, is_whole && !has_surprise).await?;
     Ok(changed_group_links(run.clone(), feed, read_or_gone).await)
+}
+
+/// Is there a group now that an earlier attempt of the run did not find? Its members are not read by this one, which goes on
+/// with the groups that it has; they must not look as if there were none.
+async fn has_parents_not_fed(
+    run: &Run,
+    changes: &[Change],
+    parents: &[Parent],
+) -> Result<bool, Stopped> {
+    if Feed::was_given(run, FEED) {
+        let not_fed: HashSet<String> = (run.journal.all_left(NOT_FED))
+            .map(|(id, _)| id.to_owned())
+            .collect();
+        return Ok(parents
+            .iter()
+            .any(|parent| not_fed.contains(&parent.id.to_string())));
+    }
+    let fed: HashSet<Uuid> = parents.iter().map(|parent| parent.id).collect();
+    let others = changes.iter().filter(|change| !fed.contains(&change.id));
+    let entries = others.map(|change| entry(NOT_FED, change.id.to_string(), true.into()));
+    run.save(entries.collect()).await?;
+    Ok(false)
 }
 
 /// Commits the groups, then removes those that are gone.

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
@@ -65,11 +65,19 @@ enum Brought<R: Row> {
     Kept(Windows<R>),
 }
 
+/// The keys under which the register knows the rows of a parent's list; `None` when they cannot be told.
+type RowParents = Arc<dyn Fn(Uuid) -> Option<Vec<Uuid>> + Send + Sync>;
+/// Looks at each record that comes.
+type Observer<R> = Arc<dyn Fn(&Parent, &R) + Send + Sync>;
+
 /// Reads the lists; several tasks may call [`read`](Self::read) at once.
 pub(super) struct ChildReader<R> {
     list: ChildList<R>,
     /// The only parents that something is said about: those that are read, and those that are known to be gone.
     only: Option<Vec<Uuid>>,
+    /// Where they are not the parent's own id.
+    row_parents: Option<RowParents>,
+    observer: Option<Observer<R>>,
     collection: Collection,
     sink: Sink<R>,
     refused_in_a_row: AtomicU32,
@@ -118,6 +126,8 @@ impl<R: Row> ChildReader<R> {
         Self {
             list,
             only: None,
+            row_parents: None,
+            observer: None,
             collection,
             sink,
             refused_in_a_row: AtomicU32::new(0),
@@ -168,6 +178,36 @@ impl<R: Row> ChildReader<R> {
             outcome.failures.insert(0, failure);
             outcome.stopped = Some(stopped);
         }
+    }
+
+    /// The rows of a parent are not known by its id in the register but by these keys.
+    pub fn rows_known_by(
+        mut self,
+        keys: impl Fn(Uuid) -> Option<Vec<Uuid>> + Send + Sync + 'static,
+    ) -> Self {
+        self.row_parents = Some(Arc::new(keys));
+        self
+    }
+
+    /// Lets somebody look at each record that comes.
+    pub fn observed_by(mut self, look: impl Fn(&Parent, &R) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(look));
+        self
+    }
+
+    /// Were all parents that came read to their end so far?
+    pub fn has_read_all(&self) -> bool {
+        let outcome = self.outcome();
+        outcome.stopped.is_none()
+            && !outcome.parents_left_out
+            && outcome.incomplete_parents.is_empty()
+    }
+
+    /// The list of parents, which needs `permission`, could not even begin, so there is nothing to read either.
+    pub async fn give_up(self, stopped: &Stopped, permission: &str) -> CollectionReport {
+        self.sink.abandon().await;
+        let ending = Ending::stopped(stopped, false, permission);
+        self.collection.finish(ending)
     }
 
     pub fn collection(&self) -> &Collection {
@@ -277,14 +317,19 @@ impl<R: Row> ChildReader<R> {
             let mut records = Vec::new();
             for value in page.value {
                 match (self.list.map)(parent, value) {
-                    Mapped::Record(record) => match brought {
-                        Brought::Sent(seen) => {
-                            if seen.insert(record.row_key()) {
-                                records.push(*record);
-                            }
+                    Mapped::Record(record) => {
+                        if let Some(look) = &self.observer {
+                            look(parent, &record);
                         }
-                        Brought::Kept(windows) => windows.take(*record),
-                    },
+                        match brought {
+                            Brought::Sent(seen) => {
+                                if seen.insert(record.row_key()) {
+                                    records.push(*record);
+                                }
+                            }
+                            Brought::Kept(windows) => windows.take(*record),
+                        }
+                    }
                     Mapped::Echo => {}
                     Mapped::Unreadable => unreadable = true,
                 }
@@ -368,7 +413,7 @@ impl<R: Row> ChildReader<R> {
             Ok(IngestAnswer::default())
         } else {
             let completeness = match &self.only {
-                None => outcome.completeness(parents_complete),
+                None => outcome.completeness(parents_complete, self.row_parents.as_ref()),
                 Some(only) => outcome.completeness_of(only, parents_complete),
             };
             commit(run, &self.sink, completeness).await
@@ -431,18 +476,26 @@ fn is_about_all(stopped: &Stopped) -> bool {
 impl Outcome {
     /// What may be said about the reading. Naming incomplete parents tells the register that all others are complete, so
     /// they are named only when that is true.
-    fn completeness(&self, parents_complete: bool) -> Completeness {
-        let is_whole = parents_complete
-            && self.stopped.is_none()
-            && !self.parents_left_out
-            && self.incomplete_parents.len() <= MAX_INCOMPLETE_PARENTS;
+    fn completeness(
+        &self,
+        parents_complete: bool,
+        row_parents: Option<&RowParents>,
+    ) -> Completeness {
+        let known_by = |parent: &Uuid| match row_parents {
+            Some(keys) => keys(*parent),
+            None => Some(vec![*parent]),
+        };
+        let named: Option<Vec<Vec<Uuid>>> = self.incomplete_parents.iter().map(known_by).collect();
+        let named = named.map(|keys| keys.concat());
+        let named = named.filter(|keys| {
+            parents_complete
+                && self.stopped.is_none()
+                && !self.parents_left_out
+                && keys.len() <= MAX_INCOMPLETE_PARENTS
+        });
         Completeness {
-            complete: is_whole,
-            incomplete_parents: if is_whole {
-                self.incomplete_parents.iter().copied().collect()
-            } else {
-                Vec::new()
-            },
+            complete: named.is_some(),
+            incomplete_parents: named.unwrap_or_default(),
             complete_parents: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! Parents on their way from the list that finds them to those who read their children: the children of the first parents
 //! are read while the list of parents is still coming in.
 
-use std::{future::Future, sync::Arc};
+use std::{collections::HashSet, future::Future, sync::Arc};
 
 use contract::CheckpointEntry;
 use serde::{Deserialize, Serialize};
@@ -49,12 +49,16 @@ pub(crate) struct Feeder {
     waiting: Vec<Parent>,
     /// How many of those who wait are in the checkpoint.
     noted: usize,
+    /// Parents whose children an earlier attempt read, where the list is read again.
+    done: Option<HashSet<Uuid>>,
 }
 
 /// The end at which their children are read.
 #[derive(Debug)]
 pub(crate) struct Feed {
     stream: String,
+    /// What is remembered of a parent whose children were read.
+    done: Value,
     receiver: mpsc::Receiver<Fed>,
 }
 
@@ -72,18 +76,58 @@ pub(crate) fn feed(run: &Run, kind: &str) -> (Feeder, Feed) {
         sender,
         noted: waiting.len(),
         waiting,
+        done: None,
     };
-    (feeder, Feed { stream, receiver })
+    let feed = Feed {
+        stream,
+        done: Value::Null,
+        receiver,
+    };
+    (feeder, feed)
+}
+
+/// A way for parents of a list that every attempt of the run reads from its beginning: those whose children an earlier
+/// attempt has read are left out.
+pub(crate) fn feed_of_list_read_again(run: &Run, kind: &str) -> (Feeder, Feed) {
+    let stream = format!("done:{kind}");
+    let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
+    let done = run
+        .journal
+        .all_left(&stream)
+        .filter_map(|(key, _)| Uuid::parse_str(key).ok())
+        .collect();
+    let feeder = Feeder {
+        stream: stream.clone(),
+        sender,
+        noted: 0,
+        waiting: Vec::new(),
+        done: Some(done),
+    };
+    let feed = Feed {
+        stream,
+        done: Value::Bool(true),
+        receiver,
+    };
+    (feeder, feed)
 }
 
 impl Feeder {
     /// A parent was found. Each may be found once.
     pub fn push(&mut self, parent: Parent) {
-        self.waiting.push(parent);
+        let is_done = self
+            .done
+            .as_ref()
+            .is_some_and(|done| done.contains(&parent.id));
+        if !is_done {
+            self.waiting.push(parent);
+        }
     }
 
     /// The parents that came since the last time, for the run's checkpoint. Pass them on when they are saved.
     pub fn entries(&mut self) -> Vec<CheckpointEntry> {
+        if self.done.is_some() {
+            return Vec::new();
+        }
         let new = &self.waiting[self.noted..];
         let entries = new.iter().map(|parent| {
             let value = serde_json::to_value(parent).expect("ids and texts are JSON");
@@ -127,7 +171,17 @@ struct Shared {
     is_whole: bool,
 }
 
+/// The name under which it is remembered that parents were given to a feed.
+fn given_list(kind: &str) -> String {
+    format!("{kind} to read")
+}
+
 impl Feed {
+    /// Did an earlier attempt of the run give this feed its parents?
+    pub fn was_given(run: &Run, kind: &str) -> bool {
+        run.journal.place(&given_list(kind)).is_some()
+    }
+
     /// Parents that are all known already. Of those that an earlier attempt was given, the ones it finished are left out.
     pub async fn of(
         run: &Run,
@@ -136,7 +190,7 @@ impl Feed {
         is_whole: bool,
     ) -> Result<Self, Stopped> {
         let (mut feeder, feed) = feed(run, kind);
-        let list = format!("{kind} to read");
+        let list = given_list(kind);
         if run.journal.place(&list).is_none() {
             feeder.waiting.clear();
             feeder.noted = 0;
@@ -164,7 +218,7 @@ impl Feed {
         F: Fn(Arc<Run>, Vec<Parent>) -> Reading + Clone + Send + 'static,
         Reading: Future<Output = Result<Vec<CheckpointEntry>, Stopped>> + Send,
     {
-        let stream = Arc::new(self.stream.clone());
+        let mark = Arc::new((self.stream.clone(), self.done.clone()));
         let shared = Arc::new(Mutex::new(Shared {
             feed: self,
             is_whole: false,
@@ -172,12 +226,12 @@ impl Feed {
         let mut readers = JoinSet::new();
         for _ in 0..tasks.max(1) {
             let (run, shared, read) = (run.clone(), shared.clone(), read.clone());
-            let stream = stream.clone();
+            let mark = mark.clone();
             readers.spawn(async move {
                 while let Some(parents) = next(&shared).await {
                     let done: Vec<CheckpointEntry> = parents
                         .iter()
-                        .map(|parent| entry(stream.as_str(), parent.id.to_string(), Value::Null))
+                        .map(|parent| entry(mark.0.as_str(), parent.id.to_string(), mark.1.clone()))
                         .collect();
                     let mut entries = read(run.clone(), parents).await?;
                     entries.extend(done);

@@ -4,26 +4,35 @@
 //! off it commits as incomplete (what was read lands, nothing can be removed), cancelled or refused by the register it
 //! aborts.
 
+mod applications;
 mod changed_groups;
 mod changed_principals;
 mod children;
 mod collection;
 mod feed;
+mod grants;
 mod groups;
 mod list;
 mod members;
 mod organization;
 mod pim_groups;
 mod principals;
+mod registrations;
 mod removals;
 mod reread;
 mod roles;
+mod shelf;
 
+pub(crate) use applications::{
+    NAMES_OF_APPLICATION_LINKS, NAMES_OF_APPLICATIONS, Wanted, applications,
+};
 pub(crate) use collection::{Run, crashed, skipped};
+pub(crate) use grants::grants;
 pub(crate) use groups::{GroupPlan, groups_and_links};
 pub(crate) use organization::{
     PERMISSION as ORGANIZATION_PERMISSION, organization, unnamed_system,
 };
 pub(crate) use pim_groups::pim_groups;
-pub(crate) use principals::{service_principals, users};
+pub(crate) use principals::{NAMES_OF_SERVICE_PRINCIPALS, users};
+pub(crate) use registrations::registrations;
 pub(crate) use roles::{role_assignments, role_definitions, role_eligibility};

@@ -1,4 +1,4 @@
-//! Users and guests; service principals, managed identities and agents.
+//! Users and guests, and the lanes of service principals, managed identities and agents.
 //!
 //! One list of Graph brings several types. Each type is a scope of its own, so that what is not read never touches another.
 
@@ -92,24 +92,35 @@ pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
     reports
 }
 
-/// Service principals, managed identities and agents.
-pub(crate) async fn service_principals(run: Arc<Run>) -> Vec<CollectionReport> {
-    const PERMISSION: &str = "Application.Read.All";
-    let lane = |name, kind| Lane::new(&run, name, PERMISSION, kind, "entra:servicePrincipals:all");
-    let lanes = vec![
+/// The names of the collections of service principals.
+pub(crate) const NAMES_OF_SERVICE_PRINCIPALS: &[&str] =
+    &["service principals", "managed identities", "agents"];
+
+/// The lanes of service principals, managed identities and agents.
+pub(super) fn lanes_of_service_principals(run: &Run, permission: &'static str) -> Vec<Lane> {
+    let lane = |name, kind| Lane::new(run, name, permission, kind, "entra:servicePrincipals:all");
+    vec![
         lane("service principals", principal_type::SERVICE_PRINCIPAL),
         lane("managed identities", principal_type::MANAGED_IDENTITY),
         lane("agents", principal_type::AI_AGENT),
-    ];
+    ]
+}
+
+/// Service principals as principals only.
+pub(super) async fn only_service_principals(
+    run: &Run,
+    permission: &'static str,
+) -> Vec<CollectionReport> {
+    let lanes = lanes_of_service_principals(run, permission);
     let select = select_list(mapping::SERVICE_PRINCIPAL_PROPERTIES, &[]);
     let endpoint = Endpoint {
         name: "servicePrincipals",
         select: select.clone(),
-        collections: vec!["service principals", "managed identities", "agents"],
+        collections: NAMES_OF_SERVICE_PRINCIPALS.to_vec(),
         of_objects: 3,
     };
     let query = format!("$select={select}");
-    full_or_changed(&run, &endpoint, &query, mapping::service_principal, lanes).await
+    full_or_changed(run, &endpoint, &query, mapping::service_principal, lanes).await
 }
 
 /// Reads everything, or what changed. `query` is what an object is asked for, in the list and by itself.
@@ -138,7 +149,7 @@ async fn full_or_changed(
             };
             changed_principals(run, kind, &changes, lanes).await
         }
-        Err(stopped) => finish(run, lanes, Err(stopped)).await,
+        Err(stopped) => finish(run, lanes, Err(&stopped)).await,
     }
 }
 
@@ -253,38 +264,35 @@ async fn principals(
     let read = read_list(run, &lanes[0].collection, list, &mut sorter).await;
     let ended = match read {
         Ok(()) if sorter.unreadable > 0 => Err(Stopped::Source(GraphError::LimitedObjects)),
+        Ok(()) => flush(&lanes).await,
         read => read,
     };
-    finish(run, lanes, ended).await
+    finish(run, lanes, ended.as_ref()).await
 }
 
-/// Ends all lanes of a list. All of them land before the first commits: a principal that changed its type must be seen
-/// under the new one before the old scope looks for what is missing.
-async fn finish(
+/// Waits until all lanes have landed, before the first commits: a principal that changed its type must be seen under the
+/// new one before the old scope looks for what is missing.
+pub(super) async fn flush(lanes: &[Lane]) -> Result<(), Stopped> {
+    for lane in lanes {
+        lane.sink.flush().await?;
+    }
+    Ok(())
+}
+
+/// Ends all lanes of a list; a list that was read to its end has been [flushed](flush).
+pub(super) async fn finish(
     run: &Run,
     lanes: Vec<Lane>,
-    mut ended: Result<(), Stopped>,
+    ended: Result<&(), &Stopped>,
 ) -> Vec<CollectionReport> {
-    if ended.is_ok() {
-        for lane in &lanes {
-            if ended.is_ok() {
-                ended = lane.sink.flush().await;
-            }
-        }
-    }
     let had_begun = lanes.iter().any(|lane| lane.collection.read() > 0);
-    let closed = join_all(
-        lanes
-            .iter()
-            .map(|lane| close(run, &lane.sink, ended.as_ref())),
-    )
-    .await;
+    let closed = join_all(lanes.iter().map(|lane| close(run, &lane.sink, ended))).await;
     lanes
         .into_iter()
         .zip(closed)
         .map(|(lane, closed)| {
             let permission = lane.collection.permission();
-            let ending = match (&ended, closed) {
+            let ending = match (ended, closed) {
                 (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
                 (Ok(()), Ok(answer)) => Ending::complete(answer),
                 (Err(stopped), Ok(answer)) => Ending {

@@ -1,6 +1,9 @@
 //! The configuration file, as older crawlers have it, and our superset of it.
 
-use std::{io::ErrorKind, path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -9,7 +12,10 @@ use uuid::Uuid;
 
 use crate::delta::{FULL_READ_EVERY, Mode};
 
-use super::{ConfigError, CrawlConfig, GraphConfig, RegisterConfig, Selection, Tuning};
+use super::{
+    Cloud, ConfigError, CrawlConfig, GraphConfig, Network, NetworkSection, RegisterConfig,
+    Selection, SignInMethod, SignInSection, Tuning, signing_in::Variable,
+};
 
 /// The file: JSON with `Graph.{TenantId, ClientId, ClientSecret}`. A key that is not named here is an error.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -19,6 +25,8 @@ pub struct ConfigFile {
     pub graph: GraphSection,
     /// The register.
     pub api: ApiSection,
+    /// The way out.
+    pub network: NetworkSection,
     /// What to read.
     pub sync: SyncSection,
     /// Everything, or what changed: `full`, `delta` or `auto`.
@@ -43,10 +51,16 @@ pub struct GraphSection {
     /// The application's secret.
     #[serde(deserialize_with = "secret")]
     pub client_secret: Option<SecretString>,
+    /// The other ways of signing in.
+    pub sign_in: SignInSection,
+    /// The cloud: presets for the addresses below.
+    pub cloud: Option<Cloud>,
     /// Where Graph is.
     pub base_url: Option<Url>,
     /// Where tokens are issued.
     pub login_base_url: Option<Url>,
+    /// What tokens are asked for, where that is not the address of Graph.
+    pub resource: Option<Url>,
     /// Allow `http://` to other machines.
     pub allow_insecure_http: bool,
 }
@@ -70,7 +84,7 @@ pub struct SyncSection {
     pub principals: Option<bool>,
     /// Service principals, managed identities, agents.
     pub service_principals: Option<bool>,
-    /// Groups and directory roles.
+    /// Groups, directory roles, applications with their roles and registrations.
     pub resources: Option<bool>,
     /// Members, owners, role assignments.
     pub assignments: Option<bool>,
@@ -93,6 +107,14 @@ pub struct Overrides {
     pub api_key: Option<SecretString>,
     /// The application's secret.
     pub client_secret: Option<SecretString>,
+    /// The way of signing in.
+    pub sign_in_method: Option<SignInMethod>,
+    /// The cloud.
+    pub cloud: Option<Cloud>,
+    /// The proxy's address, or `none`.
+    pub proxy: Option<SecretString>,
+    /// A PEM file of further trusted roots.
+    pub ca_file: Option<PathBuf>,
     /// Where Graph is.
     pub graph_base_url: Option<Url>,
     /// Where tokens are issued.
@@ -116,7 +138,9 @@ pub struct Overrides {
 }
 
 /// A secret of the wrong type must not be repeated in the error, as the derived code would.
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+pub(super) fn secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
     match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::Null => Ok(None),
         serde_json::Value::String(text) => Ok(Some(text.into())),
@@ -153,13 +177,8 @@ impl ConfigFile {
 
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
-            path: path.display().to_string(),
-            reason: match error.kind() {
-                ErrorKind::NotFound => "there is no such file".to_owned(),
-                kind => kind.to_string(),
-            },
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
         Self::parse(&text).map_err(|error| match error {
             ConfigError::Malformed(reason) => {
                 ConfigError::Malformed(format!("{}: {reason}", path.display()))
@@ -168,47 +187,61 @@ impl ConfigFile {
         })
     }
 
-    /// The configuration with the overrides applied, checked.
+    /// The configuration with the overrides applied, checked. Files that it names are read now; the platform's variables
+    /// (`AZURE_FEDERATED_TOKEN_FILE`, `IDENTITY_ENDPOINT` and the like) are this process'.
     pub fn resolve(self, over: Overrides) -> Result<CrawlConfig, ConfigError> {
-        let mut missing = Vec::new();
-        let mut need = |value: Option<String>, name: &str| {
-            value.unwrap_or_else(|| {
-                missing.push(format!("{name} is missing"));
-                String::new()
-            })
+        let config = self.merge(over, &variable)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// As [`Self::resolve`], for those who only read: they need no register.
+    pub fn resolve_reading(self, over: Overrides) -> Result<CrawlConfig, ConfigError> {
+        let reading = Overrides {
+            dry_run: true,
+            ..over
         };
-        let tenant_id = need(self.graph.tenant_id, "Graph.TenantId");
-        let client_id = need(self.graph.client_id, "Graph.ClientId");
-        let client_secret = over.client_secret.or(self.graph.client_secret);
-        if client_secret.is_none() {
-            missing.push(
-                "the client secret is missing (Graph.ClientSecret or CADASTRE_GRAPH_CLIENT_SECRET)"
-                    .to_owned(),
-            );
-        }
+        self.resolve(reading)
+    }
+
+    pub(super) fn merge(
+        mut self,
+        over: Overrides,
+        variable: Variable<'_>,
+    ) -> Result<CrawlConfig, ConfigError> {
+        let mut wrong = Vec::new();
+        self.graph.sign_in.method = over.sign_in_method.or(self.graph.sign_in.method);
         let api_base_url = over.api_base_url.or(self.api.base_url);
         let api_key = over.api_key.or(self.api.key);
         if !over.dry_run && api_base_url.is_none() {
-            missing.push("the register's address is missing (--api-base-url)".to_owned());
+            wrong.push("the register's address is missing (--api-base-url)".to_owned());
         }
         if !over.dry_run && api_key.is_none() {
-            missing.push("the API key is missing (--api-key or CADASTRE_API_KEY)".to_owned());
+            wrong.push("the API key is missing (--api-key or CADASTRE_API_KEY)".to_owned());
         }
-        let (Some(client_secret), true) = (client_secret, missing.is_empty()) else {
-            return Err(ConfigError::Invalid(missing));
+        let network = self
+            .network
+            .resolve(over.proxy, over.ca_file)
+            .unwrap_or_else(|error| {
+                wrong.push(reason(error));
+                Network::default()
+            });
+        self.graph.client_secret = over.client_secret.or(self.graph.client_secret);
+        self.graph.cloud = over.cloud.or(self.graph.cloud);
+        self.graph.base_url = over.graph_base_url.or(self.graph.base_url);
+        self.graph.login_base_url = over.login_base_url.or(self.graph.login_base_url);
+        let graph = match self.graph.resolve(variable) {
+            Ok(graph) if wrong.is_empty() => graph,
+            Ok(_) => return Err(ConfigError::Invalid(wrong)),
+            Err(graph_faults) => {
+                wrong.splice(0..0, graph_faults);
+                return Err(ConfigError::Invalid(wrong));
+            }
         };
-
-        let mut graph = GraphConfig::new(tenant_id, client_id, client_secret);
-        if let Some(address) = over.graph_base_url.or(self.graph.base_url) {
-            graph.base_url = address;
-        }
-        if let Some(address) = over.login_base_url.or(self.graph.login_base_url) {
-            graph.login_base_url = address;
-        }
-        graph.allow_insecure_http = self.graph.allow_insecure_http;
         let refresh_views = over.sync.refresh_views.or(self.sync.refresh_views);
-        let config = CrawlConfig {
+        Ok(CrawlConfig {
             graph,
+            network,
             register: api_base_url
                 .zip(api_key)
                 .map(|(base_url, api_key)| RegisterConfig { base_url, api_key }),
@@ -227,9 +260,68 @@ impl ConfigFile {
             take_over: over.take_over,
             run_id: over.run_id,
             tuning: Tuning::default(),
+        })
+    }
+}
+
+/// A variable of this process' environment that says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What is wrong, without the frame around it: it becomes one of several.
+fn reason(error: ConfigError) -> String {
+    match error {
+        ConfigError::Invalid(wrong) => wrong.join("; "),
+        other => other.to_string(),
+    }
+}
+
+impl GraphSection {
+    /// The tenant and how to sign in; what the platform of a workload identity says stands in for what the file does not.
+    fn resolve(self, variable: Variable<'_>) -> Result<GraphConfig, Vec<String>> {
+        let mut wrong = Vec::new();
+        let from_platform = |name: &str| {
+            variable("AZURE_FEDERATED_TOKEN_FILE")?;
+            variable(name)
         };
-        config.validate()?;
-        Ok(config)
+        let tenant_id = self.tenant_id.or_else(|| from_platform("AZURE_TENANT_ID"));
+        let client_id = self.client_id.or_else(|| from_platform("AZURE_CLIENT_ID"));
+        let is_managed = self.sign_in.method == Some(SignInMethod::ManagedIdentity);
+        if tenant_id.is_none() {
+            wrong.push("Graph.TenantId is missing".to_owned());
+        }
+        let credential = self.sign_in.credential(self.client_secret, variable);
+        let names_itself = is_managed
+            || credential
+                .as_ref()
+                .is_ok_and(|credential| credential.method() == SignInMethod::ManagedIdentity);
+        if client_id.is_none() && !names_itself {
+            wrong.push("Graph.ClientId is missing".to_owned());
+        }
+        let credential = match credential {
+            Ok(credential) if wrong.is_empty() => credential,
+            Ok(_) => return Err(wrong),
+            Err(faults) => {
+                wrong.extend(faults);
+                return Err(wrong);
+            }
+        };
+        let mut graph = GraphConfig::in_cloud(
+            self.cloud.unwrap_or_default(),
+            tenant_id.unwrap_or_default(),
+            client_id.unwrap_or_default(),
+            credential,
+        );
+        if let Some(address) = self.base_url {
+            graph.base_url = address;
+        }
+        if let Some(address) = self.login_base_url {
+            graph.login_base_url = address;
+        }
+        graph.resource = self.resource;
+        graph.allow_insecure_http = self.allow_insecure_http;
+        Ok(graph)
     }
 }
 
@@ -272,6 +364,13 @@ mod tests {
     const OLD_FORM: &str = r#"{"Graph": {"TenantId": "contoso.example",
         "ClientId": "2d7e5f90-c1a4-48b3-9e6d-0f8b3c5a7142", "ClientSecret": "from file"}}"#;
 
+    fn secret_of(config: &CrawlConfig) -> &str {
+        match &config.graph.credential {
+            super::super::Credential::Secret(secret) => secret.expose_secret(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn register() -> Overrides {
         Overrides {
             api_base_url: Some("https://cadastre.example/api".parse().expect("url")),
@@ -295,7 +394,7 @@ mod tests {
             .and_then(|file| file.resolve(register()))
             .expect("usable");
         assert_eq!(config.graph.tenant_id, "contoso.example");
-        assert_eq!(config.graph.client_secret.expose_secret(), "from file");
+        assert_eq!(secret_of(&config), "from file");
         assert_eq!(config.selection, Selection::default());
         assert_eq!(
             config.graph.base_url.host_str(),
@@ -347,7 +446,7 @@ mod tests {
             })
             .expect("usable");
         assert_eq!(config.graph.base_url.host_str(), Some("flag.example"));
-        assert_eq!(config.graph.client_secret.expose_secret(), "b");
+        assert_eq!(secret_of(&config), "b");
         assert_eq!(config.custom_user_attributes, ["c"]);
         assert!(!config.selection.pim);
         assert!(!config.selection.principals);

@@ -1,28 +1,34 @@
 //! What to read, from where, and where to put it: one typed value, whoever filled it in.
 
+mod cloud;
+mod credential;
 mod file;
+mod network;
+mod signing_in;
 
-use std::time::Duration;
+use std::{io::ErrorKind, path::Path, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 use uuid::Uuid;
 
 use crate::delta::{FULL_READ_EVERY, Mode};
+pub use cloud::{Cloud, GLOBAL_GRAPH, GLOBAL_LOGIN};
+pub use credential::{
+    AssertionSource, CertificateError, ClientCertificate, Credential, EXCHANGE_AUDIENCE, IMDS,
+    ManagedIdentity, ManagedIdentityEndpoint, ManagedIdentityId, SignInMethod,
+};
 
 pub(crate) use file::parse_span;
 pub use file::{ApiSection, ConfigFile, GraphSection, Overrides, SyncSection};
-
-/// The public cloud's Graph.
-pub const GLOBAL_GRAPH: &str = "https://graph.microsoft.com";
-/// The public cloud's sign-in host.
-pub const GLOBAL_LOGIN: &str = "https://login.microsoftonline.com";
+pub use network::{Network, NetworkSection};
+pub use signing_in::SignInSection;
 
 /// A configuration that cannot be used, with everything that is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("the configuration file {path} cannot be read: {reason}")]
+    #[error("the file {path} cannot be read: {reason}")]
     Unreadable {
         /// The file.
         path: String,
@@ -37,6 +43,18 @@ pub enum ConfigError {
     Invalid(Vec<String>),
 }
 
+impl ConfigError {
+    fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self::Unreadable {
+            path: path.display().to_string(),
+            reason: match error.kind() {
+                ErrorKind::NotFound => "there is no such file".to_owned(),
+                kind => kind.to_string(),
+            },
+        }
+    }
+}
+
 /// Everything that a crawl needs to know.
 #[derive(Debug, Clone)]
 pub struct CrawlConfig {
@@ -44,6 +62,8 @@ pub struct CrawlConfig {
     pub graph: GraphConfig,
     /// The register; may be absent in a dry run only.
     pub register: Option<RegisterConfig>,
+    /// The way out: proxy and trusted roots.
+    pub network: Network,
     /// What to read.
     pub selection: Selection,
     /// Everything, or what changed.
@@ -71,14 +91,18 @@ pub struct CrawlConfig {
 pub struct GraphConfig {
     /// The tenant's id, or one of its domain names.
     pub tenant_id: String,
-    /// The application (client) id.
+    /// The application (client) id. A managed identity does without: its tokens say who it is.
     pub client_id: String,
-    /// The application's secret.
-    pub client_secret: SecretString,
+    /// How the application proves who it is.
+    pub credential: Credential,
+    /// The cloud that the tenant lives in.
+    pub cloud: Cloud,
     /// Where Graph is, without a version.
     pub base_url: Url,
     /// Where tokens are issued.
     pub login_base_url: Url,
+    /// What tokens are asked for, where that is not the address of Graph: Graph behind a gateway.
+    pub resource: Option<Url>,
     /// Allow `http://` to hosts other than this machine. For simulators in a closed network only.
     pub allow_insecure_http: bool,
 }
@@ -99,9 +123,9 @@ pub struct Selection {
     pub principals: bool,
     /// Service principals, managed identities and agents.
     pub service_principals: bool,
-    /// Groups and directory roles.
+    /// Groups, directory roles, applications with their roles and registrations.
     pub resources: bool,
-    /// Group members and owners, role assignments.
+    /// Group members and owners, role assignments, holders of app roles, owners of applications, delegated grants.
     pub assignments: bool,
     /// Entitlement management and access reviews.
     pub governance: bool,
@@ -180,20 +204,62 @@ impl Default for Tuning {
 }
 
 impl GraphConfig {
-    /// A tenant in the public cloud.
+    /// A tenant in the public cloud and an application with a secret.
     pub fn new(
         tenant_id: impl Into<String>,
         client_id: impl Into<String>,
         client_secret: SecretString,
     ) -> Self {
-        let preset = |address: &str| Url::parse(address).expect("the preset is a valid address");
+        let secret = Credential::Secret(client_secret);
+        Self::in_cloud(Cloud::Global, tenant_id, client_id, secret)
+    }
+
+    /// A tenant in any cloud and an application that signs in as it likes.
+    pub fn in_cloud(
+        cloud: Cloud,
+        tenant_id: impl Into<String>,
+        client_id: impl Into<String>,
+        credential: Credential,
+    ) -> Self {
         Self {
             tenant_id: tenant_id.into(),
             client_id: client_id.into(),
-            client_secret,
-            base_url: preset(GLOBAL_GRAPH),
-            login_base_url: preset(GLOBAL_LOGIN),
+            credential,
+            cloud,
+            base_url: cloud.graph(),
+            login_base_url: cloud.login(),
+            resource: None,
             allow_insecure_http: false,
+        }
+    }
+
+    /// What tokens are asked for, without a slash at the end.
+    pub(crate) fn audience(&self) -> &str {
+        let resource = self.resource.as_ref().unwrap_or(&self.base_url);
+        resource.as_str().trim_end_matches('/')
+    }
+
+    fn faults(&self, wrong: &mut Vec<String>) {
+        if self.tenant_id.is_empty() || !self.tenant_id.chars().all(is_tenant_character) {
+            wrong.push("Graph.TenantId must be the tenant's id or a domain name of it".to_owned());
+        }
+        let names_itself = matches!(self.credential, Credential::ManagedIdentity(_));
+        if !(names_itself && self.client_id.is_empty()) && Uuid::parse_str(&self.client_id).is_err()
+        {
+            wrong.push("Graph.ClientId must be a GUID (the application id)".to_owned());
+        }
+        if let Credential::Secret(secret) = &self.credential
+            && secret.expose_secret().is_empty()
+        {
+            wrong.push("Graph.ClientSecret must not be empty".to_owned());
+        }
+        for (name, address) in [
+            ("Graph.BaseUrl", &self.base_url),
+            ("Graph.LoginBaseUrl", &self.login_base_url),
+        ] {
+            if let Some(reason) = address_fault(address, self.allow_insecure_http) {
+                wrong.push(format!("{name} {reason}"));
+            }
         }
     }
 }
@@ -204,6 +270,7 @@ impl CrawlConfig {
         Self {
             graph,
             register: Some(register),
+            network: Network::default(),
             selection: Selection::default(),
             mode: Mode::default(),
             full_read_every: FULL_READ_EVERY,
@@ -219,25 +286,23 @@ impl CrawlConfig {
 
     /// Finds everything that is wrong with the configuration, without sending anything.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut wrong = self.reading_faults();
+        if self.register.is_none() && !self.dry_run {
+            wrong.push(
+                "the register's address and API key are needed unless this is a dry run".to_owned(),
+            );
+        }
+        none_or(wrong)
+    }
+
+    /// As [`Self::validate`], for those who only read: they need no register.
+    pub(crate) fn validate_reading(&self) -> Result<(), ConfigError> {
+        none_or(self.reading_faults())
+    }
+
+    fn reading_faults(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        let graph = &self.graph;
-        if graph.tenant_id.is_empty() || !graph.tenant_id.chars().all(is_tenant_character) {
-            wrong.push("Graph.TenantId must be the tenant's id or a domain name of it".to_owned());
-        }
-        if Uuid::parse_str(&graph.client_id).is_err() {
-            wrong.push("Graph.ClientId must be a GUID (the application id)".to_owned());
-        }
-        if graph.client_secret.expose_secret().is_empty() {
-            wrong.push("Graph.ClientSecret must not be empty".to_owned());
-        }
-        for (name, address) in [
-            ("Graph.BaseUrl", &graph.base_url),
-            ("Graph.LoginBaseUrl", &graph.login_base_url),
-        ] {
-            if let Some(reason) = address_fault(address, graph.allow_insecure_http) {
-                wrong.push(format!("{name} {reason}"));
-            }
-        }
+        self.graph.faults(&mut wrong);
         for (name, attributes) in [
             ("CustomUserAttributes", &self.custom_user_attributes),
             ("CustomGroupAttributes", &self.custom_group_attributes),
@@ -249,16 +314,15 @@ impl CrawlConfig {
                 ));
             }
         }
-        if self.register.is_none() && !self.dry_run {
-            wrong.push(
-                "the register's address and API key are needed unless this is a dry run".to_owned(),
-            );
-        }
-        if wrong.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError::Invalid(wrong))
-        }
+        wrong
+    }
+}
+
+fn none_or(wrong: Vec<String>) -> Result<(), ConfigError> {
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigError::Invalid(wrong))
     }
 }
 
@@ -275,6 +339,17 @@ fn is_property_name(name: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
 }
 
+/// Does what is sent there go over `https://`, or stay on this machine?
+fn is_private(address: &Url) -> bool {
+    let stays_here = match address.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => return false,
+    };
+    address.scheme() == "https" || (address.scheme() == "http" && stays_here)
+}
+
 /// Secrets go over `https://`, or stay on this machine.
 fn address_fault(address: &Url, allow_insecure_http: bool) -> Option<&'static str> {
     if !address.username().is_empty() || address.password().is_some() {
@@ -283,15 +358,12 @@ fn address_fault(address: &Url, allow_insecure_http: bool) -> Option<&'static st
     if address.query().is_some() || address.fragment().is_some() {
         return Some("must not hold a query");
     }
-    let stays_here = match address.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => return Some("must name a host"),
-    };
+    if address.host().is_none() {
+        return Some("must name a host");
+    }
     match address.scheme() {
         "https" => None,
-        "http" if stays_here || allow_insecure_http => None,
+        "http" if is_private(address) || allow_insecure_http => None,
         "http" => Some("must start with https:// (or set Graph.AllowInsecureHttp)"),
         _ => Some("must start with https://"),
     }

@@ -29,7 +29,10 @@ use super::{
     lanes::{Lanes, Workload, workload_of},
     origin::Origin,
 };
-use crate::{CrawlConfig, CrawlError, ProgressEvent, ProgressSink, Tuning, auth::TokenSource};
+use crate::{
+    CrawlConfig, CrawlError, ProgressEvent, ProgressSink, Tuning,
+    auth::{Claims, TokenSource},
+};
 
 /// Tokens that one request may see rejected in a row. One is the rule; more happen when tokens are revoked under way.
 pub(super) const MAX_REJECTED_TOKENS: u32 = 3;
@@ -142,20 +145,23 @@ impl Graph {
         // Installing twice is an error that means "already there", which is what we want.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let tuning = config.tuning;
-        let http = reqwest::Client::builder()
-            .user_agent(concat!(
-                "cadastre-crawler-entra/",
-                env!("CARGO_PKG_VERSION")
-            ))
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(tuning.read_timeout)
-            .timeout(tuning.request_timeout)
-            // A redirect would carry the token to another place.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| CrawlError::Setup(error.without_url().to_string()))?;
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!(
+                    "cadastre-crawler-entra/",
+                    env!("CARGO_PKG_VERSION")
+                ))
+                .connect_timeout(Duration::from_secs(10))
+                .read_timeout(tuning.read_timeout)
+                .timeout(tuning.request_timeout)
+                // A redirect would carry the token to another place.
+                .redirect(reqwest::redirect::Policy::none())
+        };
+        let setup = |error: reqwest::Error| CrawlError::Setup(error.without_url().to_string());
+        let http = config.network.apply(builder()).build().map_err(setup)?;
+        let direct = builder().no_proxy().build().map_err(setup)?;
         Ok(Self {
-            tokens: TokenSource::new(http.clone(), &config.graph, tuning),
+            tokens: TokenSource::new(http.clone(), direct, &config.graph, tuning),
             http,
             origin: Origin::new(&config.graph.base_url),
             lanes: Lanes::new(&tuning),
@@ -180,6 +186,11 @@ impl Graph {
     /// Was this application permission granted? `None` when that cannot be told.
     pub async fn has_permission(&self, permission: &str) -> Option<bool> {
         self.tokens.has_role(permission).await
+    }
+
+    /// What the token in use says; `None` when there is none or it says nothing.
+    pub async fn claims(&self) -> Option<Claims> {
+        self.tokens.claims().await
     }
 
     /// Fetches a token, so that a wrong secret shows before anything else.

@@ -129,6 +129,30 @@ impl Graph {
         }
     }
 
+    /// Reads a list that is known to be short, at most so many pages of it.
+    pub async fn short_list(
+        &self,
+        version: Version,
+        relative: &str,
+        most_pages: usize,
+        meter: &Meter,
+    ) -> Result<Vec<Value>, GraphError> {
+        let mut links = NextLink::default();
+        let mut url = self.origin.address(version, relative)?;
+        let is_eventual = needs_index(&url);
+        let mut objects = Vec::new();
+        for _ in 0..most_pages {
+            let page = self.page(url, is_eventual, meter).await?;
+            let next = links.after(self, &page)?;
+            objects.extend(page.value);
+            match next {
+                Some(next) => url = next,
+                None => return Ok(objects),
+            }
+        }
+        Err(GraphError::PagingLoop)
+    }
+
     /// One page at an address that Graph gave. Whether the list is an advanced query is for the caller to remember.
     pub async fn page(
         &self,

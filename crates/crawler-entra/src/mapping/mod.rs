@@ -3,17 +3,32 @@
 //! Whatever Graph sends that has no field of its own lands in `extendedAttributes`, cleaned of nulls, annotations and
 //! chance orders, so that an unchanged object always becomes the same record.
 
+mod application;
 mod assignment;
+mod grant;
 mod group;
 mod object;
+mod registration;
 mod role;
 mod service_principal;
 mod user;
 mod window;
 
+pub(crate) use application::{
+    ApplicationParts, SERVICE_PRINCIPAL_APP_ROLES, app_role_id, application_parts, default_access,
+    has_app_role,
+};
 pub(crate) use assignment::{GroupLink, group_link, pim_group_eligibility};
+pub(crate) use grant::{
+    APP_ROLE_ASSIGNMENT_PROPERTIES, GRANT_PROPERTIES, Grant, app_role_assignment, grant, owner,
+    sponsor,
+};
 pub(crate) use group::{GROUP_NAMES, GROUP_PROPERTIES, group};
 pub(crate) use object::Object;
+pub(crate) use registration::{
+    FEDERATED_CREDENTIAL_PROPERTIES, REGISTRATION_NAMES, REGISTRATION_PROPERTIES,
+    federated_credential, registration,
+};
 pub(crate) use role::{Schedules, role_assignment, role_definition, role_eligibility};
 pub(crate) use service_principal::{SERVICE_PRINCIPAL_PROPERTIES, service_principal};
 pub(crate) use user::{USER_PROPERTIES, user};

@@ -92,6 +92,11 @@ impl Object {
         }
     }
 
+    /// Whatever is there.
+    pub fn take(&mut self, key: &str) -> Option<Value> {
+        self.fields.remove(key)
+    }
+
     /// Texts of a list, without taking it.
     pub fn texts(&self, key: &str) -> impl Iterator<Item = &str> {
         let list = self.fields.get(key).and_then(Value::as_array);

@@ -27,6 +27,7 @@ pub(crate) const SERVICE_PRINCIPAL_PROPERTIES: &[&str] = &[
     "alternativeNames",
     "disabledByMicrosoftStatus",
     "verifiedPublisher",
+    "createdByAppId",
 ];
 
 /// A service principal as a principal. `None` when Graph sent no usable object, or one that we may not read in full.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use contract::records::{ResourceAssignment, ResourceRelationship};
+use contract::records::{Resource, ResourceAssignment, ResourceRelationship};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -58,6 +58,14 @@ impl Row for ResourceAssignment {
     fn rank(&self) -> Rank<'_> {
         let id = self.source_id.as_deref();
         rank(self.start_date_time, self.expiration_date_time, id)
+    }
+}
+
+impl Row for Resource {
+    type Key = Option<Uuid>;
+
+    fn row_key(&self) -> Self::Key {
+        self.id
     }
 }
 

@@ -1,11 +1,15 @@
 //! A crawl of a simulated tenant into a register that remembers what it got.
 
+mod applications;
 mod binary;
 mod cancelling;
+mod checking;
 mod completeness;
 mod contents;
 mod hostile_pages;
+mod network;
 mod resilience;
 mod security;
+mod signing_in;
 mod support;
 mod windows;

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{Router, extract::State, http::HeaderMap};
 use contract::{CollectionStatus, RunOutcome};
-use crawler_entra::{CrawlError, crawl, progress::Quiet};
+use crawler_entra::{CrawlError, config::Credential, crawl, progress::Quiet};
 use graph_sim::{Fault, RoutePattern};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -171,7 +171,7 @@ async fn secrets_appear_in_no_error_event_or_report() {
 
     // A wrong secret, and a sign-in endpoint that echoes what it got.
     let mut config = bench.config();
-    config.graph.client_secret = "CANARY_client_secret".to_owned().into();
+    config.graph.credential = Credential::Secret("CANARY_client_secret".to_owned().into());
     let report = bench.crawl(config.clone()).await;
     assert_eq!(report.outcome, RunOutcome::Failed);
     let message = report.message.clone().expect("a reason");

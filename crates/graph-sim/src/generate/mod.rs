@@ -1,6 +1,7 @@
 //! Builds a tenant from a [`TenantSpec`]. Every part draws from a random stream
 //! of its own, so that a change in one part does not reshuffle the rest.
 
+mod app_access;
 mod groups;
 mod links;
 mod names;
@@ -15,13 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+pub(crate) use app_access::{AccessMaker, is_own as is_own_application};
 pub(crate) use groups::GroupMaker;
 pub(crate) use principals::PrincipalMaker;
 pub(crate) use roles::RoleMaker;
 pub(crate) use users::UserMaker;
 pub(crate) use words::{DEPARTMENTS, OFFICES};
 
-use crate::model::{LinkMap, Tenant};
+use crate::model::{AppAccess, LinkMap, Tenant};
 use crate::random::Random;
 use crate::spec::TenantSpec;
 
@@ -85,6 +87,7 @@ impl Tenant {
         roles::add_definitions(&mut tenant, &mut roles);
         roles::add_units(&mut tenant, &mut roles);
         roles::add_holders(&mut tenant, &mut roles);
+        app_access::add(&mut tenant, stream("app access"));
         tenant
     }
 }
@@ -107,6 +110,7 @@ fn empty(spec: &TenantSpec) -> Tenant {
         owners: LinkMap::default(),
         service_principal_owners: LinkMap::default(),
         application_owners: LinkMap::default(),
+        app_access: AppAccess::default(),
         role_definitions: BTreeMap::new(),
         role_assignments: BTreeMap::new(),
         role_eligibilities: BTreeMap::new(),

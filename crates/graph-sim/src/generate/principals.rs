@@ -12,7 +12,7 @@ use crate::model::{
 use crate::random::Random;
 
 /// Application id of Microsoft Graph itself, the same in every tenant.
-const MICROSOFT_GRAPH: Uuid = Uuid::from_u128(0x0000_0003_0000_0000_c000_0000_0000_0000);
+pub(super) const MICROSOFT_GRAPH: Uuid = Uuid::from_u128(0x0000_0003_0000_0000_c000_0000_0000_0000);
 
 /// Makes service principals one by one, in a fixed rotation of kinds so that
 /// even a handful contains all of them.
@@ -110,9 +110,10 @@ impl PrincipalMaker {
             .map(|role| AppRole {
                 id: self.random.uuid(),
                 display_name: (*role).to_owned(),
-                value: format!("App.{role}"),
+                value: Some(format!("App.{role}")),
                 description: format!("{role} of the application"),
                 allowed_member_types: vec!["User".to_owned(), "Application".to_owned()],
+                is_enabled: true,
             })
             .collect()
     }
@@ -156,6 +157,7 @@ impl PrincipalMaker {
             password_credentials: secret.into_iter().collect(),
             key_credentials: certificate.into_iter().collect(),
             redirect_uris: Vec::new(),
+            required_resource_access: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! All maps are ordered by id, so pages, truth and changes come out in the same
 //! order every time.
 
+mod app_access;
 mod group;
 mod link;
 mod role;
@@ -15,6 +16,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use app_access::{
+    AppAccess, AppRoleAssignment, FederatedCredential, PermissionGrant, RequestedAccess,
+};
 pub use group::{AdministrativeUnit, Group};
 pub use link::{Link, LinkMap, MemberKind};
 pub use role::{
@@ -59,6 +63,8 @@ pub struct Tenant {
     pub service_principal_owners: LinkMap,
     /// Owners by application.
     pub application_owners: LinkMap,
+    /// App role assignments, delegated grants, federated credentials, sponsors.
+    pub app_access: AppAccess,
     /// Role definitions by id.
     pub role_definitions: BTreeMap<Uuid, RoleDefinition>,
     /// Active role assignments by id.
@@ -145,6 +151,7 @@ impl Tenant {
         ] {
             links.forget(&gone);
         }
+        self.app_access.forget(&gone);
         self.role_assignments
             .retain(|_, assignment| !gone.contains(&assignment.principal_id));
         self.role_eligibilities
@@ -222,6 +229,7 @@ impl Tenant {
             }
         }
         found.extend(self.dangling_roles());
+        found.extend(self.dangling_app_access());
         found
     }
 

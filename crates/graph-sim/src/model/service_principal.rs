@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::RequestedAccess;
+
 /// `servicePrincipalType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum ServicePrincipalType {
@@ -47,12 +49,14 @@ pub struct AppRole {
     pub id: Uuid,
     /// Name.
     pub display_name: String,
-    /// Value in the token.
-    pub value: String,
+    /// Value in the token; roles of galleries have none.
+    pub value: Option<String>,
     /// What it allows.
     pub description: String,
     /// `User`, `Application`.
     pub allowed_member_types: Vec<String>,
+    /// Whether it can be given.
+    pub is_enabled: bool,
 }
 
 /// A client secret or a certificate, without its secret part.
@@ -154,4 +158,6 @@ pub struct Application {
     pub key_credentials: Vec<Credential>,
     /// Redirect URIs.
     pub redirect_uris: Vec<String>,
+    /// Permissions it asks for.
+    pub required_resource_access: Vec<RequestedAccess>,
 }

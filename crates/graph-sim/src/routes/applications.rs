@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::objects::{ObjectView, expanded, link_page};
 use super::paging::{LARGEST_PAGE, Paging, behind};
 use super::property::{Entity, Filter, Property, render, select, shown};
-use super::wire::{app_roles, certificates, id, secrets, text, time};
+use super::wire::{app_roles, certificates, id, requested_access, secrets, text, time};
 use super::{Call, Route, get};
 use crate::model::Application;
 use crate::permissions;
@@ -66,7 +66,9 @@ const PROPERTIES: &[Property<Application>] = &[
     shown("publisherDomain", |application| {
         json!(application.publisher_domain)
     }),
-    shown("requiredResourceAccess", |_| json!([])),
+    shown("requiredResourceAccess", |application| {
+        requested_access(&application.required_resource_access)
+    }),
     shown("serviceManagementReference", |application| {
         text(application.service_management_reference.as_ref())
     }),

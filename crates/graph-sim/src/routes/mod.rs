@@ -1,6 +1,7 @@
 //! The routes of Graph, one module per family. A family is a table of [`Route`]s;
 //! adding one means writing its module and naming its table in [`tables`].
 
+mod app_access;
 mod applications;
 pub(crate) mod delta;
 mod groups;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::application::OwnApplication;
 use crate::model::Tenant;
 use crate::permissions::Grants;
 use crate::server::answer::{Body, GraphError};
@@ -50,6 +52,8 @@ impl Version {
 /// Everything a handler may look at.
 pub(crate) struct Call<'a> {
     pub(crate) tenant: &'a Tenant,
+    /// The application that asks.
+    pub(crate) application: OwnApplication<'a>,
     /// The same, to be kept.
     pub(crate) snapshot: &'a Arc<Tenant>,
     pub(crate) deltas: &'a delta::book::DeltaBook,
@@ -163,7 +167,7 @@ impl Route {
     }
 }
 
-fn tables() -> [&'static [Route]; 9] {
+fn tables() -> [&'static [Route]; 10] {
     [
         delta::ROUTES,
         users::ROUTES,
@@ -174,6 +178,7 @@ fn tables() -> [&'static [Route]; 9] {
         roles::ROUTES,
         pim_groups::ROUTES,
         objects::ROUTES,
+        app_access::ROUTES,
     ]
 }
 

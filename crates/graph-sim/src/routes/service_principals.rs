@@ -1,5 +1,7 @@
 //! `/servicePrincipals`, agents included.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -31,6 +33,12 @@ pub(crate) const ROUTES: &[Route] = &[
         permissions::APPLICATIONS,
         1,
         owners,
+    ),
+    get(
+        "/servicePrincipals/{id}/appRoleAssignments",
+        permissions::APPLICATIONS,
+        1,
+        app_role_assignments,
     ),
 ];
 
@@ -210,19 +218,43 @@ fn count(call: &Call<'_>) -> Result<Body, GraphError> {
 }
 
 /// By object id, or by `appId='…'`.
-fn find<'a>(call: &Call<'a>) -> Result<&'a ServicePrincipal, GraphError> {
+fn find<'a>(call: &Call<'a>) -> Result<Cow<'a, ServicePrincipal>, GraphError> {
     let key = call.parameters[0];
-    let principals = &call.tenant.service_principals;
     let found = if let Some(app_id) = key.strip_prefix("appId=") {
         let app_id =
             Uuid::parse_str(app_id.trim_matches('\'')).map_err(|_| GraphError::not_found(key))?;
-        principals
-            .values()
-            .find(|principal| principal.app_id == Some(app_id))
+        call.application.by_app_id(call.tenant, app_id)
     } else {
-        principals.get(&call.id(0)?)
+        call.application.by_id(call.tenant, call.id(0)?)
     };
     found.ok_or_else(|| GraphError::not_found(key))
+}
+
+/// What the application was granted of Graph; other assignments are not simulated here.
+fn app_role_assignments(call: &Call<'_>) -> Result<Body, GraphError> {
+    let principal = find(call)?;
+    let value: Vec<Value> = call
+        .application
+        .granted(call.tenant, &principal)
+        .into_iter()
+        .map(|granted| {
+            json!({
+                "id": granted.id,
+                "deletedDateTime": null,
+                "appRoleId": granted.app_role_id,
+                "createdDateTime": maybe_time(Some(call.tenant.created)),
+                "principalDisplayName": principal.display_name,
+                "principalId": principal.id,
+                "principalType": "ServicePrincipal",
+                "resourceDisplayName": "Microsoft Graph",
+                "resourceId": granted.resource_id,
+            })
+        })
+        .collect();
+    let context = call.context("appRoleAssignments");
+    Ok(Body::Json(
+        json!({"@odata.context": context, "value": value}),
+    ))
 }
 
 fn single(call: &Call<'_>) -> Result<Body, GraphError> {
@@ -230,7 +262,7 @@ fn single(call: &Call<'_>) -> Result<Body, GraphError> {
     let selection = select::<ServicePrincipal>(names.as_deref(), call.version, call.grants)?;
     let view = owners_view(call)?;
     let principal = find(call)?;
-    let mut object = object(principal, &selection, names.is_none());
+    let mut object = object(&principal, &selection, names.is_none());
     object.insert(
         "@odata.context".to_owned(),
         call.context("servicePrincipals/$entity").into(),

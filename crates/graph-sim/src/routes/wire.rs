@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::model::{AppRole, Credential, License, OnPremises};
+use crate::model::{AppRole, Credential, License, OnPremises, RequestedAccess};
 
 /// An id as lists show it.
 pub(crate) fn id(id: Uuid) -> Value {
@@ -83,9 +83,24 @@ pub(crate) fn app_roles(roles: &[AppRole]) -> Value {
                 "allowedMemberTypes": role.allowed_member_types,
                 "displayName": role.display_name,
                 "description": role.description,
-                "isEnabled": true,
+                "isEnabled": role.is_enabled,
                 "origin": "Application",
                 "value": role.value,
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn requested_access(requested: &[RequestedAccess]) -> Value {
+    let entry = |id: &Uuid, kind: &str| json!({"id": id, "type": kind});
+    requested
+        .iter()
+        .map(|one| {
+            let roles = one.roles.iter().map(|id| entry(id, "Role"));
+            let scopes = one.scopes.iter().map(|id| entry(id, "Scope"));
+            json!({
+                "resourceAppId": one.resource_app_id,
+                "resourceAccess": roles.chain(scopes).collect::<Vec<Value>>(),
             })
         })
         .collect()

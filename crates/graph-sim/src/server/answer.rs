@@ -120,6 +120,15 @@ impl GraphError {
         error
     }
 
+    pub(crate) fn expired_token() -> Self {
+        Self::unauthenticated("Lifetime validation failed, the token is expired.")
+    }
+
+    pub(crate) fn expired_page_token() -> Self {
+        let message = "The specified page token value has expired and can no longer be included in your request.";
+        Self::new(400, "Directory_ExpiredPageToken", message)
+    }
+
     /// Adds the ids that a support ticket would ask for.
     pub(crate) fn into_answer(self, trace: &Trace) -> Answer {
         let body = json!({"error": {

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Answer, Body, GraphError, Outcome, Pace, Trace};
 use super::batch;
 use super::connection::{Cutter, SimListener};
-use super::faults::{Asked, FaultAction};
+use super::faults::{Asked, FaultAction, Kind};
+use super::managed_identity::{self, APP_SERVICE_PATH, IMDS_PATH};
 use super::query::Query;
 use super::state::{Caller, Shared, SingleRequest};
 use super::stats::ReceivedRequest;
@@ -84,6 +85,9 @@ fn answer(
             trace,
         );
     }
+    if let Some(outcome) = managed_identity(shared, &path, uri.query(), headers, trace) {
+        return outcome;
+    }
     shared.recorder.http_call();
     if let Some(verdict) = shared.over_request_cap() {
         return Outcome::Reply(shared.rejection(&verdict, trace));
@@ -101,7 +105,10 @@ fn answer(
     let path = format!("/{}", segments.next().unwrap_or(""));
     let grants = match shared.tokens.authenticate(header(headers, "authorization")) {
         Ok(grants) => grants,
-        Err(error) => return Outcome::Reply(error.into_answer(trace)),
+        Err(error) => {
+            shared.faults.count_as("refused token".to_owned());
+            return Outcome::Reply(error.into_answer(trace));
+        }
     };
     let caller = Caller { grants };
     let json = match parse_body(body) {
@@ -140,14 +147,8 @@ fn whole_batch(
     body: Option<&Value>,
     trace: &Trace,
 ) -> Outcome {
-    let query = Query::default();
-    let asked = Asked {
-        path: "/$batch",
-        query: &query,
-        is_part: false,
-    };
     let run = || batch::answer(shared, caller, version, body, trace);
-    match shared.strike(asked) {
+    match struck(shared, "/$batch", Kind::Batch) {
         Some(FaultAction::Answer {
             status,
             body,
@@ -167,12 +168,21 @@ fn whole_batch(
         },
         Some(FaultAction::ExpireTokens) => {
             shared.tokens.expire_all();
-            let message = "Lifetime validation failed, the token is expired.";
-            Outcome::Reply(GraphError::unauthenticated(message).into_answer(trace))
+            Outcome::Reply(GraphError::expired_token().into_answer(trace))
         }
-        // The others are about lists.
+        // The others are about lists and parts, and do not hit a batch.
         _ => run(),
     }
+}
+
+/// The fault that hits a batch as a whole or the token endpoint.
+fn struck(shared: &Shared, path: &str, kind: Kind) -> Option<FaultAction> {
+    let query = Query::default();
+    let query = &query;
+    let strike = shared.strike(Asked { path, query, kind })?;
+    let action = strike.action.clone();
+    shared.faults.count(strike);
+    Some(action)
 }
 
 fn token(
@@ -183,23 +193,8 @@ fn token(
     body: &Bytes,
     trace: &Trace,
 ) -> Outcome {
-    shared.recorder.token_request();
-    let query = Query::default();
-    let asked = Asked {
-        path,
-        query: &query,
-        is_part: false,
-    };
-    match shared.strike(asked) {
-        Some(FaultAction::Answer {
-            status,
-            body,
-            retry_after,
-        }) => return Outcome::Reply(shared.fault_answer(status, body, retry_after, trace)),
-        Some(
-            FaultAction::ResetConnection | FaultAction::OmitFromBatch | FaultAction::TruncateBody,
-        ) => return Outcome::Reset,
-        _ => {}
+    if let Some(struck) = struck_token(shared, path, trace) {
+        return struck;
     }
     if method != "POST" {
         return Outcome::Reply(Answer {
@@ -208,11 +203,54 @@ fn token(
         });
     }
     let form = String::from_utf8_lossy(body);
-    let (status, body) = shared.tokens.issue(tenant, &form);
+    let url = format!("{}{path}", shared.base_url);
+    let (status, body) = shared.tokens.issue(tenant, &form, &url);
     Outcome::Reply(Answer {
         status,
         ..Answer::ok(Body::Json(body))
     })
+}
+
+/// A token from the platform, if that is what the path asks for.
+fn managed_identity(
+    shared: &Shared,
+    path: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    trace: &Trace,
+) -> Option<Outcome> {
+    if ![IMDS_PATH, APP_SERVICE_PATH].contains(&path) {
+        return None;
+    }
+    if let Some(struck) = struck_token(shared, path, trace) {
+        return Some(struck);
+    }
+    let (status, body) = managed_identity::answer(&shared.tokens, path, query, headers)?;
+    Some(Outcome::Reply(Answer {
+        status,
+        ..Answer::ok(Body::Json(body))
+    }))
+}
+
+/// Counts a request for a token and strikes it with the next fault, if there is one.
+fn struck_token(shared: &Shared, path: &str, trace: &Trace) -> Option<Outcome> {
+    shared.recorder.token_request();
+    match struck(shared, path, Kind::Token)? {
+        FaultAction::Answer {
+            status,
+            body,
+            retry_after,
+        } => Some(Outcome::Reply(shared.fault_answer(
+            status,
+            body,
+            retry_after,
+            trace,
+        ))),
+        FaultAction::ResetConnection | FaultAction::OmitFromBatch | FaultAction::TruncateBody => {
+            Some(Outcome::Reset)
+        }
+        _ => None,
+    }
 }
 
 fn parse_body(body: &Bytes) -> Result<Option<Value>, GraphError> {

@@ -1,12 +1,14 @@
 //! The HTTP side: one listener for the token endpoint and Graph.
 
 pub(crate) mod answer;
+mod assertion;
 mod batch;
 mod conditions;
 mod connection;
 pub(crate) mod faults;
 mod foreign;
 mod http;
+mod managed_identity;
 pub(crate) mod query;
 mod state;
 pub(crate) mod stats;
@@ -187,6 +189,27 @@ impl Simulator {
     /// Changes the permissions in tokens given out from now on.
     pub fn set_roles(&self, roles: Vec<String>) {
         self.shared.tokens.set_roles(roles);
+    }
+
+    /// Changes the permissions that the application's service principal has, while tokens go on carrying others: a token
+    /// that the platform keeps is older than the last grant. `None` is what tokens carry.
+    pub fn set_assigned_roles(&self, roles: Option<Vec<String>>) {
+        self.shared.tokens.set_assigned(roles);
+    }
+
+    /// Replaces the client's secret, as an administrator does who rotates it.
+    pub fn set_client_secret(&self, secret: &str) {
+        self.shared.tokens.set_client_secret(secret.into());
+    }
+
+    /// What `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` would be in App Service.
+    pub fn identity_endpoint(&self) -> (String, String) {
+        let url = format!(
+            "{}{}",
+            self.shared.base_url,
+            managed_identity::APP_SERVICE_PATH
+        );
+        (url, self.shared.options.identity_header.clone())
     }
 
     /// Makes every token given out so far an expired one.

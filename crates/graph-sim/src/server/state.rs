@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use super::answer::{Answer, Body, GraphError, Outcome, Pace, Trace};
 use super::faults::bend::{Places, bend};
-use super::faults::{Asked, FaultAction, FaultBody, Faults};
+use super::faults::{Asked, FaultAction, FaultBody, Faults, Kind, Strike};
 use super::query::Query;
 use super::stats::{LoggedRequest, Recorder};
 use super::throttle::{Meter, Verdict};
 use super::token::Tokens;
+use crate::application::OwnApplication;
 use crate::model::Tenant;
 use crate::options::{RetryAfterForm, SimOptions};
 use crate::permissions::Grants;
@@ -106,7 +107,7 @@ impl Shared {
             let asked = Asked {
                 path: request.path,
                 query: &query,
-                is_part: request.batch.is_some(),
+                kind: request.batch.map_or(Kind::Single, |_| Kind::Part),
             };
             let fault = self.strike(asked);
             self.with_fault(fault, request, asked, trace, || {
@@ -147,7 +148,9 @@ impl Shared {
     /// Counts an HTTP call; a verdict when it is one too many.
     pub(crate) fn over_request_cap(&self) -> Option<Verdict> {
         let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
-        meter.call(Instant::now())
+        let verdict = meter.call(Instant::now())?;
+        self.recorder.refused_call();
+        Some(verdict)
     }
 
     fn handle(
@@ -173,7 +176,12 @@ impl Shared {
             }
         }
         let tenant = self.read_tenant();
+        let assigned = self.tokens.assigned();
         (route.handler)(&Call {
+            application: OwnApplication {
+                client_id: self.options.client_id,
+                assigned: &assigned,
+            },
             tenant: &tenant,
             snapshot: &tenant,
             deltas: &self.deltas,
@@ -192,7 +200,7 @@ impl Shared {
     }
 
     /// What happens to a request, if anything.
-    pub(crate) fn strike(&self, asked: Asked<'_>) -> Option<FaultAction> {
+    pub(crate) fn strike(&self, asked: Asked<'_>) -> Option<Strike> {
         self.faults.strike(asked, self.options.time_scale)
     }
 
@@ -205,26 +213,17 @@ impl Shared {
     /// asks for that.
     fn with_fault(
         &self,
-        fault: Option<FaultAction>,
+        strike: Option<Strike>,
         request: &SingleRequest<'_>,
         asked: Asked<'_>,
         trace: &Trace,
         handle: impl FnOnce() -> Result<Body, GraphError>,
     ) -> Outcome {
-        let normal = || {
-            let answer = match handle() {
-                Ok(body) => Answer::ok(body),
-                Err(error) => error.into_answer(trace),
-            };
-            if let Body::Json(Value::Object(page)) = &answer.body {
-                self.faults.note_page(asked, page);
-            }
-            answer
-        };
-        let Some(fault) = fault else {
+        let normal = || self.normal(asked, trace, handle());
+        let Some(strike) = strike else {
             return Outcome::Reply(normal());
         };
-        match fault {
+        let outcome = match strike.action.clone() {
             FaultAction::Answer {
                 status,
                 body,
@@ -240,13 +239,10 @@ impl Shared {
             }
             FaultAction::ExpireTokens => {
                 self.tokens.expire_all();
-                let message = "Lifetime validation failed, the token is expired.";
-                Outcome::Reply(GraphError::unauthenticated(message).into_answer(trace))
+                Outcome::Reply(GraphError::expired_token().into_answer(trace))
             }
             FaultAction::ExpirePageTokens { .. } => {
-                let message = "The specified page token value has expired and can no longer be included in your request.";
-                let error = GraphError::new(400, "Directory_ExpiredPageToken", message);
-                Outcome::Reply(error.into_answer(trace))
+                Outcome::Reply(GraphError::expired_page_token().into_answer(trace))
             }
             FaultAction::RedirectAbroad => Outcome::Reply(Answer {
                 status: 307,
@@ -254,12 +250,43 @@ impl Shared {
                 body: Body::Empty,
             }),
             bending => {
-                let places = self.places(request, asked);
-                let answer = normal();
-                let mut memory = self.faults.memory();
-                Outcome::Reply(bend(answer, &bending, asked, &places, &mut memory))
+                let mut answer = normal();
+                if !self.bent(&mut answer, &bending, request, asked) {
+                    return Outcome::Reply(answer);
+                }
+                Outcome::Reply(answer)
             }
+        };
+        self.faults.count(strike);
+        outcome
+    }
+
+    /// The answer without any fault.
+    fn normal(&self, asked: Asked<'_>, trace: &Trace, result: Result<Body, GraphError>) -> Answer {
+        let answer = match result {
+            Ok(body) => Answer::ok(body),
+            Err(error) => {
+                if let Some(name) = condition(&error) {
+                    self.faults.count_as(name.to_owned());
+                }
+                error.into_answer(trace)
+            }
+        };
+        if let Body::Json(Value::Object(page)) = &answer.body {
+            self.faults.note_page(asked, page);
         }
+        answer
+    }
+
+    fn bent(
+        &self,
+        answer: &mut Answer,
+        action: &FaultAction,
+        request: &SingleRequest<'_>,
+        asked: Asked<'_>,
+    ) -> bool {
+        let places = self.places(request, asked);
+        bend(answer, action, asked, &places, &mut self.faults.memory())
     }
 
     fn places(&self, request: &SingleRequest<'_>, asked: Asked<'_>) -> Places {
@@ -339,6 +366,20 @@ impl Shared {
             "ResourceUnitLimitExceeded".to_owned(),
         ));
         answer
+    }
+}
+
+/// What statistics call a refusal that comes from the tenant's conditions.
+fn condition(error: &GraphError) -> Option<&'static str> {
+    match error.code.as_str() {
+        "AadPremiumLicenseRequired" | "Authentication_RequestFromNonPremiumTenantOrB2CTenant" => {
+            Some("missing licence")
+        }
+        "Authorization_RequestDenied" | "Authentication_MSGraphPermissionMissing" => {
+            Some("missing permission")
+        }
+        "resyncRequired" | "syncStateNotFound" => Some("expired delta token"),
+        _ => None,
     }
 }
 

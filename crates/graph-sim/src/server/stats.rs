@@ -34,7 +34,8 @@ pub struct Stats {
     pub resource_units: u64,
     /// Requests answered with 429.
     pub throttled: u64,
-    /// How often each fault has struck, by name.
+    /// How often each fault has struck, by name; refusals for want of a token, a
+    /// permission, a licence or a valid deltaLink, too.
     pub faults: BTreeMap<String, u64>,
     /// By route, such as `/groups/{id}/members`.
     pub routes: BTreeMap<String, RouteStats>,
@@ -144,6 +145,11 @@ impl Recorder {
 
     pub(crate) fn http_call(&self) {
         self.lock().stats.http_calls += 1;
+    }
+
+    /// Counts a call that was refused before it was looked at.
+    pub(crate) fn refused_call(&self) {
+        self.lock().stats.throttled += 1;
     }
 
     /// Counts a batch and gives it a number.

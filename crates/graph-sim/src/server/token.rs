@@ -1,15 +1,16 @@
 //! The token endpoint and the tokens it gave out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::answer::GraphError;
+use super::assertion;
 use crate::options::SimOptions;
 use crate::permissions::Grants;
 
@@ -27,6 +28,11 @@ pub(crate) struct Tokens {
 
 struct State {
     roles: Vec<String>,
+    /// What the application was granted by now, where that is not what tokens contain.
+    assigned: Option<Vec<String>>,
+    client_secret: SecretString,
+    /// Ids of the assertions that were used.
+    assertions: HashSet<String>,
     lifetime: Duration,
     issued: HashMap<String, Issued>,
     serial: u64,
@@ -36,6 +42,9 @@ impl Tokens {
     pub(crate) fn new(tenant_id: Uuid, options: &SimOptions) -> Self {
         let state = State {
             roles: options.roles.clone(),
+            assigned: None,
+            client_secret: options.client_secret.clone(),
+            assertions: HashSet::new(),
             lifetime: options.token_lifetime.div_f64(options.time_scale),
             issued: HashMap::new(),
             serial: 0,
@@ -50,6 +59,41 @@ impl Tokens {
     /// Permissions of the tokens given out from now on.
     pub(crate) fn set_roles(&self, roles: Vec<String>) {
         self.lock().roles = roles;
+    }
+
+    /// Permissions that are assigned while tokens still carry others: `None` is what tokens carry.
+    pub(crate) fn set_assigned(&self, assigned: Option<Vec<String>>) {
+        self.lock().assigned = assigned;
+    }
+
+    /// Permissions that are assigned now.
+    pub(crate) fn assigned(&self) -> Vec<String> {
+        let state = self.lock();
+        let assigned = state.assigned.as_ref();
+        assigned.unwrap_or(&state.roles).clone()
+    }
+
+    /// Another secret takes the place of the one so far.
+    pub(crate) fn set_client_secret(&self, secret: SecretString) {
+        self.lock().client_secret = secret;
+    }
+
+    /// Does this id name the managed identity? None names the system-assigned one.
+    pub(crate) fn is_managed_identity(&self, id: Option<&str>) -> bool {
+        let known = &self.options.managed_identity;
+        match (id, known) {
+            (None, None) => true,
+            (Some(id), Some(known)) => id == known,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn identity_header(&self) -> &str {
+        &self.options.identity_header
+    }
+
+    pub(crate) fn lifetime_s(&self) -> i64 {
+        self.lock().lifetime.as_secs() as i64
     }
 
     /// How long the tokens given out from now on are accepted.
@@ -83,15 +127,13 @@ impl Tokens {
             .get(token)
             .ok_or_else(|| GraphError::unauthenticated("IDX14100: JWT is not well formed."))?;
         if Instant::now() >= issued.expires {
-            return Err(GraphError::unauthenticated(
-                "Lifetime validation failed, the token is expired.",
-            ));
+            return Err(GraphError::expired_token());
         }
         Ok(issued.grants.clone())
     }
 
     /// Answers a request for a token: status and body.
-    pub(crate) fn issue(&self, tenant: &str, form: &str) -> (u16, Value) {
+    pub(crate) fn issue(&self, tenant: &str, form: &str, token_url: &str) -> (u16, Value) {
         let fields: HashMap<String, String> = url::form_urlencoded::parse(form.as_bytes())
             .into_owned()
             .collect();
@@ -127,18 +169,36 @@ impl Tokens {
                 format!("Application with identifier '{client}' was not found in the directory.");
             return failure(401, "unauthorized_client", 700_016, &message);
         }
-        if field("client_secret") != self.options.client_secret.expose_secret() {
-            return failure(
-                401,
-                "invalid_client",
-                7_000_215,
-                "Invalid client secret provided.",
-            );
+        if let Err((code, message)) = self.prove(&fields, token_url) {
+            return failure(401, "invalid_client", code, message);
         }
         (200, self.grant())
     }
 
-    fn grant(&self) -> Value {
+    /// Does the form prove that the application asks?
+    fn prove(
+        &self,
+        fields: &HashMap<String, String>,
+        token_url: &str,
+    ) -> Result<(), assertion::Refusal> {
+        const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let field = |name: &str| fields.get(name).map(String::as_str);
+        let mut state = self.lock();
+        match (field("client_secret"), field("client_assertion")) {
+            (Some(secret), None) if secret == state.client_secret.expose_secret() => Ok(()),
+            (Some(_), None) => Err((7_000_215, "Invalid client secret provided.")),
+            (None, Some(assertion)) if field("client_assertion_type") == Some(JWT_BEARER) => {
+                assertion::verify(assertion, token_url, &self.options, &mut state.assertions)
+            }
+            _ => Err((
+                7_000_218,
+                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+            )),
+        }
+    }
+
+    /// A new token as the token endpoint answers it.
+    pub(crate) fn grant(&self) -> Value {
         let mut state = self.lock();
         state.serial += 1;
         let now = Utc::now();

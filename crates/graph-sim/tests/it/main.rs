@@ -1,10 +1,13 @@
 //! The simulator's promises, through real HTTP.
 
+mod app_access;
+mod assertions;
 mod batches;
 mod bent;
 mod client;
 mod deltas;
 mod faults;
+mod followers;
 mod links;
 mod lists;
 mod permissions;

@@ -50,11 +50,7 @@ pub async fn promote(bed: &Bed, count: usize) -> anyhow::Result<()> {
     let wanted = PromoteAll {
         promotions: ATTRIBUTES[..count]
             .iter()
-            .map(|name| Promote {
-                entity: Entity::Principals,
-                attribute: (*name).to_owned(),
-                value_type: None,
-            })
+            .map(|name| Promote::attribute(Entity::Principals, *name))
             .collect(),
     };
     let answer: PromotedAll = bed.driver.client.promote_attributes(&wanted).await?;

@@ -109,9 +109,19 @@ impl Bed {
 
     /// Gives an attribute of principals a column and an index.
     pub async fn promote(&self, attribute: &str, kind: &str) -> anyhow::Result<()> {
-        let url = format!("{}/api/attributes/promotions", self.base);
         let body = json!({"entity": "principals", "attribute": attribute, "type": kind});
-        let request = self.http.post(&url).json(&body);
+        self.until_ready(&body).await
+    }
+
+    /// Gives a core field an index.
+    pub async fn index(&self, entity: &str, field: &str) -> anyhow::Result<()> {
+        self.until_ready(&json!({"entity": entity, "field": field}))
+            .await
+    }
+
+    async fn until_ready(&self, body: &Value) -> anyhow::Result<()> {
+        let url = format!("{}/api/attributes/promotions", self.base);
+        let request = self.http.post(&url).json(body);
         let mut told: Value = self
             .answer(request, &self.keys.schema)
             .await?

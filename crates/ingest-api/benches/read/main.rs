@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::{
     bed::{Bed, Size},
-    questions::Question,
+    questions::{Question, Start},
 };
 
 /// Measures lists and exports.
@@ -93,8 +93,17 @@ async fn main() -> anyhow::Result<()> {
         bed.run(statement).await?;
         println!("{:8.1} s  {statement}", began.elapsed().as_secs_f64());
     }
+    for (entity, field) in questions::INDEXED {
+        let began = Instant::now();
+        bed.index(entity, field).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        println!("{seconds:8.1} s  index of {entity} by {field}, on request");
+    }
     println!("{:<64} {:>8} {:>8} {:>8}  ms", "list", "p50", "p95", "max");
-    for question in questions::usual() {
+    for question in questions::usual()
+        .into_iter()
+        .chain(questions::by_fields(options.principals))
+    {
         list(&bed, options.requests, &question).await?;
     }
     if options.whole_requests > 0 {
@@ -120,12 +129,16 @@ async fn main() -> anyhow::Result<()> {
 /// Asks for the same kind of page again and again: each time one further page, where the question walks on.
 async fn list(bed: &Bed, requests: usize, question: &Question) -> anyhow::Result<()> {
     let mut times = Vec::with_capacity(requests);
-    let start = if question.is_from_the_end {
-        "&before=end"
-    } else {
-        ""
+    let start = match &question.start {
+        Start::Beginning => String::new(),
+        Start::End => "&before=end".to_owned(),
+        Start::Behind(path) => {
+            let page: Value = serde_json::from_str(&bed.get(path).await?.text().await?)?;
+            let next = page["next"].as_str().context("rows behind it")?;
+            format!("&after={next}")
+        }
     };
-    let mut place = start.to_owned();
+    let mut place = start.clone();
     for _ in 0..requests {
         let path = format!("{}{place}", question.path);
         let began = Instant::now();
@@ -137,7 +150,7 @@ async fn list(bed: &Bed, requests: usize, question: &Question) -> anyhow::Result
         if let Some((link, parameter)) = question.walks {
             place = page[link]
                 .as_str()
-                .map_or(start.to_owned(), |word| format!("&{parameter}={word}"));
+                .map_or_else(|| start.clone(), |word| format!("&{parameter}={word}"));
         }
     }
     times.sort();

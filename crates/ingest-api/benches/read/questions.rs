@@ -1,5 +1,7 @@
 //! What is asked.
 
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
 /// A list.
 pub struct Question {
     /// What it shows.
@@ -8,20 +10,30 @@ pub struct Question {
     pub path: &'static str,
     /// The link that is followed and the parameter that takes it.
     pub walks: Option<(&'static str, &'static str)>,
-    /// Is the last page the first one?
-    pub is_from_the_end: bool,
+    /// The page that is asked for first.
+    pub start: Start,
 }
 
-const fn question(name: &'static str, path: &'static str) -> Question {
+/// The first page.
+pub enum Start {
+    /// That at the beginning.
+    Beginning,
+    /// The last one.
+    End,
+    /// That behind the rows of this list, which has the same order: somewhere deep inside.
+    Behind(String),
+}
+
+fn question(name: &'static str, path: &'static str) -> Question {
     Question {
         name,
         path,
         walks: None,
-        is_from_the_end: false,
+        start: Start::Beginning,
     }
 }
 
-const fn forward(name: &'static str, path: &'static str) -> Question {
+fn forward(name: &'static str, path: &'static str) -> Question {
     Question {
         walks: Some(("next", "after")),
         ..question(name, path)
@@ -29,12 +41,83 @@ const fn forward(name: &'static str, path: &'static str) -> Question {
 }
 
 /// From the last page to those before it.
-const fn backward(name: &'static str, path: &'static str) -> Question {
+fn backward(name: &'static str, path: &'static str) -> Question {
     Question {
         walks: Some(("previous", "before")),
-        is_from_the_end: true,
+        start: Start::End,
         ..question(name, path)
     }
+}
+
+/// From a place deep inside on.
+fn inside(name: &'static str, path: &'static str, filter: &str) -> Question {
+    let behind = format!("{path}&filter={filter}").replace("limit=100", "limit=1");
+    Question {
+        start: Start::Behind(behind),
+        ..forward(name, path)
+    }
+}
+
+/// Core fields that get an index on request.
+pub const INDEXED: [(&str, &str); 2] = [
+    ("principals", "createdDateTime"),
+    ("resource-assignments", "assignmentType"),
+];
+
+/// 2020-01-01, when the test bed's first principal was created.
+const FIRST_CREATED: DateTime<Utc> = DateTime::from_timestamp_nanos(1_577_836_800_000_000_000);
+
+/// Lists by those fields, of so many principals.
+pub fn by_fields(principals: i64) -> Vec<Question> {
+    // As the test bed makes them: one a minute.
+    let middle = FIRST_CREATED + TimeDelta::minutes(principals / 2);
+    let middle = middle.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let since_then = format!("createdDateTime%20ge%20{middle}");
+    vec![
+        forward(
+            "principals by createdDateTime",
+            "register/principals?limit=100&sort=createdDateTime",
+        ),
+        inside(
+            "principals by createdDateTime, deep inside",
+            "register/principals?limit=100&sort=createdDateTime",
+            &since_then,
+        ),
+        backward(
+            "principals by createdDateTime, from the last page back (nulls)",
+            "register/principals?limit=100&sort=createdDateTime",
+        ),
+        forward(
+            "principals by -createdDateTime",
+            "register/principals?limit=100&sort=-createdDateTime",
+        ),
+        backward(
+            "principals by -createdDateTime, from the last page back (nulls)",
+            "register/principals?limit=100&sort=-createdDateTime",
+        ),
+        forward(
+            "assignments by assignmentType",
+            "register/resource-assignments?limit=100&sort=assignmentType",
+        ),
+        inside(
+            "assignments by assignmentType, deep inside",
+            "register/resource-assignments?limit=100&sort=assignmentType",
+            "lower(assignmentType)%20startsWith%20%27owner%27",
+        ),
+        backward(
+            "assignments by assignmentType, from the last page back",
+            "register/resource-assignments?limit=100&sort=assignmentType",
+        ),
+        forward(
+            "assignments by -assignmentType",
+            "register/resource-assignments?limit=100&sort=-assignmentType",
+        ),
+        inside(
+            "assignments by -assignmentType, deep inside",
+            "register/resource-assignments?limit=100&sort=-assignmentType",
+            "lower(assignmentType)%20startsWith%20%27direct%27",
+        ),
+    ]
 }
 
 /// Questions that an index, or a bounded amount of work, answers.
@@ -128,8 +211,8 @@ pub fn whole() -> Vec<Question> {
             "register/principals?limit=100&filter=lower(displayName)%20contains%20%27on%20999%27",
         ),
         question(
-            "principals by createdDateTime (no index)",
-            "register/principals?limit=100&sort=createdDateTime",
+            "principals by surname (no index)",
+            "register/principals?limit=100&sort=surname",
         ),
         question(
             "search for a person",

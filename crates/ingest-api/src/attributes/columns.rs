@@ -73,7 +73,7 @@ pub async fn make(
     let mut transaction = alone(connection, table, attempts).await?;
     let waiting: Vec<(Uuid, String, String)> = sqlx::query_as(
         "select promotion_id, column_name, value_type from promoted_attributes \
-         where table_name = $1 and state = 'waiting' order by requested_at for update",
+         where table_name = $1 and field is null and state = 'waiting' order by requested_at for update",
     )
     .bind(table)
     .fetch_all(&mut *transaction)
@@ -113,8 +113,8 @@ pub async fn stop_filling(
 ) -> Result<(), StepError> {
     let mut transaction = alone(connection, table, attempts).await?;
     let empty = format!(
-        "update promoted_attributes set state = 'emptying', {WALK} where table_name = $1 and state = 'demoting' \
-         and state_since <= now() - make_interval(secs => $2)"
+        "update promoted_attributes set state = 'emptying', {WALK} where table_name = $1 and field is null \
+         and state = 'demoting' and state_since <= now() - make_interval(secs => $2)"
     );
     sqlx::query(AssertSqlSafe(empty))
         .bind(table)
@@ -135,7 +135,7 @@ pub async fn release(
     let mut transaction = alone(connection, table, attempts).await?;
     sqlx::query(
         "update promoted_attributes set state = 'demoted', state_since = now(), attempts = 0, error = null \
-         where promotion_id = $1 and state = 'emptying'",
+         where promotion_id = $1 and field is null and state = 'emptying'",
     )
     .bind(promotion_id)
     .execute(&mut *transaction)

@@ -64,8 +64,8 @@ async fn count_mismatches(
     spec: &EntitySpec,
 ) -> Result<(), sqlx::Error> {
     let promoted: Vec<(String, String)> = sqlx::query_as(
-        "select attribute, column_name from promoted_attributes where table_name = $1 and state in ('indexing', 'ready') \
-         order by attribute",
+        "select attribute, column_name from promoted_attributes where table_name = $1 and attribute is not null \
+         and state in ('indexing', 'ready') order by attribute",
     )
     .bind(spec.table)
     .fetch_all(&mut *connection)

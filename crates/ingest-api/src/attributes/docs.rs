@@ -50,9 +50,11 @@ pub fn promotions() -> Operation {
     Operation::new(
         Tag::Attributes,
         "listPromotions",
-        "Attributes that have, had or get columns",
+        "Attributes that have, had or get columns, and core fields with their indexes",
     )
-    .says("Those that the workspace asked for, latest first.")
+    .says(
+        "Those that the workspace asked for, latest first. Each names an `attribute` or a `field`.",
+    )
     .needs(LOOK)
     .query::<PromotionQuery>()
     .answers::<PromotionPage>(200, "A page; pass `next` as `after` for the next one.")
@@ -63,36 +65,46 @@ pub fn promotions() -> Operation {
 }
 
 pub fn promote() -> Operation {
-    Operation::new(Tag::Attributes, "promoteAttribute", "Give an attribute a column")
-        .says(
-            "The column is made and filled in the background, while loads and readers go on; follow it by its id. Values \
-             that do not fit the type stay where they are, and are counted. Promoting what is promoted answers the promotion \
-             that there is.",
-        )
-        .needs(PROMOTE)
-        .takes::<Promote>(json!({"entity": "principals", "attribute": "costCenter", "type": "text"}))
-        .answers::<Promotion>(200, "It was asked for before.")
-        .answers::<Promotion>(201, "It begins.")
-        .leads_to("getPromotion", &json!({"id": "$response.body#/promotionId"}))
-        .leads_to("demoteAttribute", &json!({"id": "$response.body#/promotionId"}))
-        .refuses(
-            409,
-            "The attribute has a column of another type, or the entity has as many promoted attributes as a table can have.",
-        )
+    Operation::new(
+        Tag::Attributes,
+        "promoteAttribute",
+        "Give an attribute a column, or a core field an index",
+    )
+    .says(
+        "The column is made and filled in the background, while loads and readers go on; follow it by its id. Values \
+         that do not fit the type stay where they are, and are counted. Promoting what is promoted answers the promotion \
+         that there is. With `field` in place of `attribute`, a core field such as `createdDateTime` gets an index, by \
+         which lists are sorted without reading the whole table; its column is there already. The key, and `displayName` \
+         of principals and resources, have one from the beginning.",
+    )
+    .needs(PROMOTE)
+    .takes::<Promote>(json!({"entity": "principals", "attribute": "costCenter", "type": "text"}))
+    .answers::<Promotion>(200, "It was asked for before.")
+    .answers::<Promotion>(201, "It begins.")
+    .leads_to("getPromotion", &json!({"id": "$response.body#/promotionId"}))
+    .leads_to("demoteAttribute", &json!({"id": "$response.body#/promotionId"}))
+    .refuses(
+        409,
+        "The attribute has a column of another type, or the entity has as many promoted attributes and fields as a table can \
+         have.",
+    )
 }
 
 pub fn promote_all() -> Operation {
     Operation::new(
         Tag::Attributes,
         "promoteAttributes",
-        "See to it that attributes have columns",
+        "See to it that attributes have columns, and core fields indexes",
     )
     .says("For crawlers, at every start. What cannot have one is listed in `refused` and does not stop the others.")
     .needs(PROMOTE)
     .takes::<PromoteAll>(json!({
-        "promotions": [{"entity": "principals", "attribute": "costCenter"}],
+        "promotions": [
+            {"entity": "principals", "attribute": "costCenter"},
+            {"entity": "resource-assignments", "field": "startDateTime"},
+        ],
     }))
-    .answers::<PromotedAll>(200, "What has, or will have, a column, and what not.")
+    .answers::<PromotedAll>(200, "What has, or will have, a column or an index, and what not.")
 }
 
 pub fn show() -> Operation {
@@ -102,10 +114,11 @@ pub fn show() -> Operation {
 }
 
 pub fn demote() -> Operation {
-    one("demoteAttribute", "Take a column back")
+    one("demoteAttribute", "Take a column or an index back")
         .says(
             "The attribute keeps its values. The column is emptied in the background and then free for another attribute. \
-             While another workspace wants the column too, it stays.",
+             Of a core field only the index goes; the column and what is in it stay. While another workspace wants it too, it \
+             stays.",
         )
         .needs(PROMOTE)
         .answers::<Promotion>(200, "The promotion as it stands now.")

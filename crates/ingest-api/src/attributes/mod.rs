@@ -4,7 +4,8 @@
 //! batch ([`Seen`]); what is new goes into the [`Catalogue`]. A *promotion* gives an attribute a column that holds the same
 //! values cast to one type: made without blocking anybody, filled at once by new writes (a trigger, so that it holds for
 //! every path and every replica), filled in the background for the rows that are there, indexed, then read. Taking it back
-//! empties the column for another attribute. Nothing here ever changes `extended_attributes`, a row's hash or its history.
+//! empties the column for another attribute. A core [`field`] can be promoted, too: it has its column and gets an index only.
+//! Nothing here ever changes a core column, `extended_attributes`, a row's hash or its history.
 //!
 //! One [`worker`] does it all, however many replicas run: the one that holds an advisory lock. Each of its steps is a short
 //! transaction that also stores how far it came, so it can die anywhere.
@@ -14,6 +15,7 @@ mod columns;
 mod counts;
 mod docs;
 mod drift;
+mod field;
 mod index;
 mod list;
 mod promoted;

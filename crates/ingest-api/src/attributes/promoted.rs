@@ -53,8 +53,8 @@ pub async fn promoted(pool: &PgPool, entity: Entity) -> Result<Vec<Promoted>, sq
     }
     let asked_at = Instant::now();
     let rows: Vec<(String, String, String)> = sqlx::query_as(
-        "select attribute, column_name, value_type from promoted_attributes where entity = $1 and state = 'ready' \
-         order by attribute",
+        "select attribute, column_name, value_type from promoted_attributes where entity = $1 and attribute is not null \
+         and state = 'ready' order by attribute",
     )
     .bind(entity.wire_name())
     .fetch_all(pool)

@@ -7,20 +7,46 @@ use contract::{
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use super::promoted::value_type;
-use crate::{auth::Caller, entity, error::ApiError};
+use super::{field, promoted::value_type};
+use crate::{
+    auth::Caller,
+    entity::{self, EntitySpec},
+    error::ApiError,
+};
 
-/// Why an attribute gets no column.
+/// Why an attribute gets no column, or a core field no index.
 #[derive(Debug, thiserror::Error)]
 pub enum PromotionError {
+    /// Both, or neither.
+    #[error("name either an attribute, to give it a column, or a core field, to give it an index")]
+    Which,
     /// The name is none.
     #[error(
         "an attribute's name has 1 to {MAX_ATTRIBUTE_NAME} bytes, not only spaces and no NUL character"
     )]
     Name,
-    /// Systems are few; their attributes are not promoted.
-    #[error("attributes of {0} are not promoted")]
+    /// Systems are few; nothing of them is promoted.
+    #[error("attributes and fields of {0} are not promoted")]
     Entity(Entity),
+    /// It is none of the entity's fields.
+    #[error("{entity} have no core field '{name}'; known are: {known}")]
+    UnknownField {
+        /// Of which rows.
+        entity: Entity,
+        /// What was asked for, or its beginning.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Nothing is sorted by it.
+    #[error("lists cannot be sorted by '{0}', so an index of it would serve nothing")]
+    NotSorted(&'static str),
+    /// It needs none.
+    #[error("lists of {0} by '{1}' have an index already")]
+    HasIndex(Entity, &'static str),
+    /// It is what it is.
+    #[error("'{0}' is a core field, which has its type; leave type out")]
+    FieldType(&'static str),
     /// It has a column of another type.
     #[error("'{attribute}' has a column of the type {} already; take that back first", .known.wire_name())]
     OtherType {
@@ -31,8 +57,8 @@ pub enum PromotionError {
     },
     /// All columns are in use.
     #[error(
-        "{0} has {MAX_PROMOTED} promoted attributes, which is as many as a table can have; take one back first, and wait \
-         until its column is empty"
+        "{0} has {MAX_PROMOTED} promoted attributes and fields, which is as many as a table can have; take one back first, \
+         and wait until it is demoted"
     )]
     Budget(Entity),
     /// PostgreSQL refused.
@@ -50,8 +76,13 @@ impl PromotionError {
 impl From<PromotionError> for ApiError {
     fn from(error: PromotionError) -> Self {
         match error {
+            PromotionError::Which => Self::bad_body(error.to_string()),
             PromotionError::Name => Self::bad_field("attribute", error.to_string()),
             PromotionError::Entity(_) => Self::bad_field("entity", error.to_string()),
+            PromotionError::UnknownField { .. }
+            | PromotionError::NotSorted(_)
+            | PromotionError::HasIndex(..) => Self::bad_field("field", error.to_string()),
+            PromotionError::FieldType(_) => Self::bad_field("type", error.to_string()),
             PromotionError::OtherType { .. } | PromotionError::Budget(_) => Self::Conflict {
                 detail: error.to_string(),
                 sync_id: None,
@@ -61,11 +92,11 @@ impl From<PromotionError> for ApiError {
     }
 }
 
-/// States in which an attribute has a column or is about to have one.
+/// States in which an attribute has a column, or a core field an index, or is about to have one.
 pub const LIVE: &str = "('waiting', 'backfilling', 'indexing', 'ready')";
 
 /// What [`read`] reads; `$1` are the caller's workspace, `$2` their systems.
-const COLUMNS: &str = "p.promotion_id, p.entity, p.attribute, p.value_type, p.column_name, p.state, p.state_since, \
+const COLUMNS: &str = "p.promotion_id, p.entity, p.attribute, p.field, p.value_type, p.column_name, p.state, p.state_since, \
      p.requested_at, p.ready_at, p.next_block, p.total_blocks, p.error, \
      (select sum(a.mismatches)::bigint from attributes a join systems s on s.system_id = a.system_id \
       and s.workspace_id = $1 and ($2::integer[] is null or s.system_id = any ($2)) \
@@ -73,7 +104,8 @@ const COLUMNS: &str = "p.promotion_id, p.entity, p.attribute, p.value_type, p.co
 
 fn read(row: &PgRow) -> Result<Promotion, ApiError> {
     let text = |name: &str| row.try_get::<String, _>(name);
-    let (state, kind) = (state(&text("state")?)?, text("value_type")?);
+    let state = state(&text("state")?)?;
+    let kind: Option<String> = row.try_get("value_type")?;
     let (done, total): (i64, i64) = (row.try_get("next_block")?, row.try_get("total_blocks")?);
     let is_walking = matches!(
         state,
@@ -84,9 +116,14 @@ fn read(row: &PgRow) -> Result<Promotion, ApiError> {
         entity: text("entity")?
             .parse()
             .map_err(|error: contract::UnknownEntity| ApiError::internal(error))?,
-        attribute: text("attribute")?,
-        value_type: value_type(&kind)
-            .ok_or_else(|| ApiError::internal(format!("a promotion has the type '{kind}'")))?,
+        attribute: row.try_get("attribute")?,
+        field: row.try_get("field")?,
+        value_type: kind
+            .map(|kind| {
+                value_type(&kind)
+                    .ok_or_else(|| ApiError::internal(format!("a promotion has the type '{kind}'")))
+            })
+            .transpose()?,
         column: text("column_name")?,
         state,
         state_since: row.try_get("state_since")?,
@@ -108,19 +145,32 @@ pub fn state(name: &str) -> Result<PromotionState, ApiError> {
         .ok_or_else(|| ApiError::internal(format!("a promotion is '{name}'")))
 }
 
-/// Asks for a column; answers the promotion, and whether it is a new one. Inside the caller's transaction.
+/// Asks for a column, or for the index of a core field; answers the promotion, and whether it is a new one. Inside the
+/// caller's transaction.
 pub async fn request(
     connection: &mut PgConnection,
     caller: &Caller,
     wanted: &Promote,
 ) -> Result<(Uuid, bool), PromotionError> {
-    let name = wanted.attribute.as_str();
+    match (&wanted.attribute, &wanted.field) {
+        (Some(name), None) => request_column(connection, caller, wanted, name).await,
+        (None, Some(name)) => field::request(connection, caller, wanted, name).await,
+        (None, None) | (Some(_), Some(_)) => Err(PromotionError::Which),
+    }
+}
+
+async fn request_column(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    wanted: &Promote,
+    name: &str,
+) -> Result<(Uuid, bool), PromotionError> {
     if name.trim().is_empty() || name.len() > MAX_ATTRIBUTE_NAME || name.contains('\0') {
         return Err(PromotionError::Name);
     }
     let spec = entity::spec(wanted.entity).ok_or(PromotionError::Entity(wanted.entity))?;
     lock_table(connection, spec.table).await?;
-    if let Some((id, known)) = live(connection, wanted).await? {
+    if let Some((id, known)) = live(connection, wanted.entity, name).await? {
         if wanted.value_type.is_some_and(|kind| kind != known) {
             return Err(PromotionError::OtherType {
                 attribute: name.to_owned(),
@@ -130,18 +180,10 @@ pub async fn request(
         want(connection, caller, id).await?;
         return Ok((id, false));
     }
-    let used: i64 = sqlx::query_scalar(
-        "select count(*) from promoted_attributes where table_name = $1 and state <> 'demoted'",
-    )
-    .bind(spec.table)
-    .fetch_one(&mut *connection)
-    .await?;
-    if used >= MAX_PROMOTED as i64 {
-        return Err(PromotionError::Budget(wanted.entity));
-    }
+    require_room(connection, spec).await?;
     let kind = match wanted.value_type {
         Some(kind) => kind,
-        None => fitting_type(connection, caller, wanted).await?,
+        None => fitting_type(connection, caller, wanted.entity, name).await?,
     };
     let id = Uuid::now_v7();
     // The first column of the type that no promotion has, whether it is there already or not.
@@ -167,7 +209,7 @@ pub async fn request(
 }
 
 /// Requests about one table are dealt with one after the other.
-async fn lock_table(connection: &mut PgConnection, table: &str) -> Result<(), sqlx::Error> {
+pub async fn lock_table(connection: &mut PgConnection, table: &str) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 7))")
         .bind(table)
         .execute(connection)
@@ -175,23 +217,46 @@ async fn lock_table(connection: &mut PgConnection, table: &str) -> Result<(), sq
     Ok(())
 }
 
+/// Refuses more than a table can have, of columns and of indexes together: each makes every write dearer.
+pub async fn require_room(
+    connection: &mut PgConnection,
+    spec: &EntitySpec,
+) -> Result<(), PromotionError> {
+    let used: i64 = sqlx::query_scalar(
+        "select count(*) from promoted_attributes where table_name = $1 and state <> 'demoted'",
+    )
+    .bind(spec.table)
+    .fetch_one(connection)
+    .await?;
+    if used >= MAX_PROMOTED as i64 {
+        return Err(PromotionError::Budget(spec.entity));
+    }
+    Ok(())
+}
+
 async fn live(
     connection: &mut PgConnection,
-    wanted: &Promote,
+    entity: Entity,
+    attribute: &str,
 ) -> Result<Option<(Uuid, ValueType)>, sqlx::Error> {
     let sql = format!(
         "select promotion_id, value_type from promoted_attributes where entity = $1 and attribute = $2 \
          and state in {LIVE}"
     );
     let found: Option<(Uuid, String)> = sqlx::query_as(AssertSqlSafe(sql))
-        .bind(wanted.entity.wire_name())
-        .bind(&wanted.attribute)
+        .bind(entity.wire_name())
+        .bind(attribute)
         .fetch_optional(connection)
         .await?;
     Ok(found.and_then(|(id, kind)| Some((id, value_type(&kind)?))))
 }
 
-async fn want(connection: &mut PgConnection, caller: &Caller, id: Uuid) -> Result<(), sqlx::Error> {
+/// The caller's workspace wants a promotion that is there, too.
+pub async fn want(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "update promoted_attributes set workspace_ids = array_append(array_remove(workspace_ids, $2), $2), \
          wanted_by = array_append(array_remove(wanted_by, $2), $2) \
@@ -208,7 +273,8 @@ async fn want(connection: &mut PgConnection, caller: &Caller, id: Uuid) -> Resul
 async fn fitting_type(
     connection: &mut PgConnection,
     caller: &Caller,
-    wanted: &Promote,
+    entity: Entity,
+    attribute: &str,
 ) -> Result<ValueType, sqlx::Error> {
     let seen: Vec<String> = sqlx::query_scalar(
         "select distinct unnest(a.json_types) from attributes a join systems s on s.system_id = a.system_id \
@@ -217,8 +283,8 @@ async fn fitting_type(
     )
     .bind(caller.workspace_id)
     .bind(&caller.key.system_ids)
-    .bind(wanted.entity.wire_name())
-    .bind(&wanted.attribute)
+    .bind(entity.wire_name())
+    .bind(attribute)
     .fetch_all(connection)
     .await?;
     Ok(match seen.as_slice() {
@@ -300,11 +366,11 @@ pub async fn demote(
     caller: &Caller,
     id: Uuid,
 ) -> Result<Promotion, ApiError> {
-    // A column that was not made yet needs no emptying.
+    // A column that was not made yet needs no emptying. An index may be there from an earlier promotion of the field.
     let sql = format!(
         "update promoted_attributes set wanted_by = array_remove(wanted_by, $2), \
-         state = case when array_remove(wanted_by, $2) <> '{{}}' then state when state = 'waiting' then 'demoted' \
-         else 'demoting' end, \
+         state = case when array_remove(wanted_by, $2) <> '{{}}' then state when state = 'waiting' and field is null \
+         then 'demoted' else 'demoting' end, \
          state_since = case when array_remove(wanted_by, $2) <> '{{}}' then state_since else now() end, \
          error = case when array_remove(wanted_by, $2) <> '{{}}' then error end \
          where promotion_id = $1 and $2 = any (wanted_by) and state in {LIVE}"

@@ -7,7 +7,7 @@ use contract::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{docs, drift, list, promotion};
@@ -199,7 +199,11 @@ async fn promote_one(
     let mut transaction = state.pool.begin().await?;
     let (id, is_new) = promotion::request(&mut transaction, caller, wanted).await?;
     if is_new {
-        let detail = json!({"entity": wanted.entity, "attribute": wanted.attribute});
+        let detail = subject(
+            wanted.entity,
+            wanted.attribute.as_deref(),
+            wanted.field.as_deref(),
+        );
         audit::record(
             &mut transaction,
             caller,
@@ -214,6 +218,14 @@ async fn promote_one(
     Ok((promotion, is_new))
 }
 
+/// What a promotion is about, for the audit log.
+fn subject(entity: Entity, attribute: Option<&str>, field: Option<&str>) -> Value {
+    match field {
+        Some(field) => json!({"entity": entity, "field": field}),
+        None => json!({"entity": entity, "attribute": attribute}),
+    }
+}
+
 /// For crawlers: what is configured has, or gets, a column. One that cannot have one does not stop the others.
 async fn promote_all(
     State(state): State<AppState>,
@@ -225,7 +237,10 @@ async fn promote_all(
     if wanted.promotions.len() > contract::MAX_PROMOTED {
         return Err(ApiError::bad_field(
             "promotions",
-            format!("at most {} attributes at once", contract::MAX_PROMOTED),
+            format!(
+                "at most {} attributes and fields at once",
+                contract::MAX_PROMOTED
+            ),
         ));
     }
     durable(async move {
@@ -263,7 +278,11 @@ async fn demote(
             let before = promotion::one(&mut transaction, &caller, id).await?;
             let after = promotion::demote(&mut transaction, &caller, id).await?;
             if before.state != after.state {
-                let detail = json!({"entity": after.entity, "attribute": after.attribute});
+                let detail = subject(
+                    after.entity,
+                    after.attribute.as_deref(),
+                    after.field.as_deref(),
+                );
                 audit::record(
                     &mut transaction,
                     &caller,

@@ -90,7 +90,7 @@ async fn find(
     };
     let rows = sqlx::query(
         "select promotion_id, table_name, column_name, value_type, attribute, next_block, total_blocks, file_number \
-         from promoted_attributes where state = case when $1::text is null then 'emptying' else 'backfilling' end \
+         from promoted_attributes where field is null and state = case when $1::text is null then 'emptying' else 'backfilling' end \
          and ($1::text is null or table_name = $1) and ($2::uuid is null or promotion_id = $2) \
          order by next_block, total_blocks, file_number, promotion_id",
     )

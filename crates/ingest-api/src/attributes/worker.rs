@@ -13,7 +13,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Attributes, Settings, columns, counts, index, walk};
+use super::{Attributes, Settings, columns, counts, field, index, walk};
 
 /// The advisory lock of the worker; an arbitrary number of ours.
 pub const WORKER_LOCK: i64 = 0x0CAD_A77B;
@@ -177,12 +177,14 @@ impl Worker<'_> {
         }
     }
 
-    /// What can be done, in the order in which it should be. What was taken back a moment ago may still be read.
+    /// What can be done, in the order in which it should be. A column that was taken back a moment ago may still be read; an
+    /// index is missed by nobody. Columns wait for their table together, everything else is about one promotion.
     async fn tasks(&mut self) -> Result<Vec<Task>, sqlx::Error> {
         let rows: Vec<(String, String, Option<Uuid>)> = sqlx::query_as(
-            "select p.table_name, p.state, case when p.state in ('indexing', 'emptying') then p.promotion_id end \
+            "select p.table_name, p.state, case when p.state in ('indexing', 'emptying') or p.field is not null \
+             then p.promotion_id end \
              from promoted_attributes p where p.state in ('waiting', 'backfilling', 'indexing', 'emptying') \
-             or p.state = 'demoting' and p.state_since <= now() - make_interval(secs => $1) \
+             or p.state = 'demoting' and (p.field is not null or p.state_since <= now() - make_interval(secs => $1)) \
              group by 1, 2, 3 order by array_position(array['waiting', 'demoting', 'backfilling', 'indexing', 'emptying'], \
              p.state::text), min(p.requested_at)",
         )
@@ -202,8 +204,11 @@ impl Worker<'_> {
     async fn step(&mut self, task: &Task) -> Result<(), StepError> {
         let attempts = self.resting.get(task).map_or(0, |rest| rest.attempts);
         match (task.state.as_str(), task.promotion_id) {
-            ("waiting", _) => columns::make(self.connection, &task.table, attempts).await,
-            ("demoting", _) => {
+            // One promotion waits or goes for itself only where it is about a core field.
+            ("waiting", Some(id)) => Ok(field::begin(self.connection, id).await?),
+            ("demoting", Some(id)) => index::give_up(self.connection, id).await,
+            ("waiting", None) => columns::make(self.connection, &task.table, attempts).await,
+            ("demoting", None) => {
                 let grace = self.settings.grace;
                 columns::stop_filling(self.connection, &task.table, grace, attempts).await
             }
@@ -255,7 +260,7 @@ impl Worker<'_> {
         tracing::info!(table = task.table, state = task.state, attempts, %error, "a step on attributes is tried again");
         sqlx::query(
             "update promoted_attributes set attempts = $4, error = $5 where table_name = $1 and state = $2 \
-             and ($3::uuid is null or promotion_id = $3)",
+             and (promotion_id = $3 or $3::uuid is null and field is null)",
         )
         .bind(&task.table)
         .bind(&task.state)

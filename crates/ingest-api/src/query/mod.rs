@@ -33,7 +33,7 @@ pub use called::{Argument, Called};
 pub use columnar::ParquetWriter;
 pub use cursor::Cursor;
 pub use filter::{Comparison, Filter, Literal, Name, Operand, Place, Test, Value};
-pub use names::{Names, Selected, sorted_text};
+pub use names::{Names, SORTED_CHARS, Selected, sorted, sorted_text};
 pub use order::Order;
 pub use output::{Format, Writer, write_string};
 pub use page::{Direction, Page, Scope};

@@ -6,8 +6,9 @@ use super::{
     filter::Name,
     output::Format,
     parse,
+    source::DISPLAY_NAME,
 };
-use contract::{Entity, ValueType};
+use contract::ValueType;
 
 use crate::attributes::Promoted;
 
@@ -98,11 +99,7 @@ impl Names {
     pub fn has_index(&self, name: &Name) -> bool {
         self.uses_indexes
             && match name {
-                Name::Core(name) => {
-                    let entity = self.source.entity;
-                    name == "displayName"
-                        && matches!(entity, Some(Entity::Principals | Entity::Resources))
-                }
+                Name::Core(name) => self.source.is_listed_by_name() && name == DISPLAY_NAME,
                 Name::Attribute(name) => self.promoted.iter().any(|promoted| {
                     promoted.attribute == *name && promoted.value_type == ValueType::Text
                 }),
@@ -205,6 +202,15 @@ impl Names {
                 }
             }
         }
+    }
+}
+
+/// A value as rows are sorted by it, as an index has it, too.
+pub fn sorted(kind: Kind, value: &str) -> String {
+    match kind {
+        Kind::Text => sorted_text(value),
+        Kind::Int => format!("({value}::bigint)"),
+        _ => format!("({value})"),
     }
 }
 

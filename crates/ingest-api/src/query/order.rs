@@ -1,6 +1,6 @@
 //! The order of rows.
 
-use super::{Kind, Names, QueryError, bind::Binds, filter::Name, names::sorted_text, parse};
+use super::{Kind, Names, QueryError, bind::Binds, filter::Name, names::sorted, parse};
 
 /// Most characters of a sort list, and most keys in it.
 const MAX_CHARS: usize = 1_024;
@@ -92,10 +92,6 @@ impl OrderKey {
             }
             Name::Attribute(attribute) => names.attribute(attribute, self.kind, binds),
         };
-        match self.kind {
-            Kind::Text => sorted_text(&value),
-            Kind::Int => format!("({value}::bigint)"),
-            _ => format!("({value})"),
-        }
+        sorted(self.kind, &value)
     }
 }

@@ -6,6 +6,9 @@ use contract::Entity;
 
 use crate::entity::{self, Column, ColumnKind, EntitySpec};
 
+/// The field by which lists of principals and resources have an index from the beginning.
+pub const DISPLAY_NAME: &str = "displayName";
+
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -150,6 +153,18 @@ impl Source {
     /// The column with a wire name.
     pub fn field(&self, wire: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.wire == wire)
+    }
+
+    /// Is there an index by name from the beginning?
+    pub const fn is_listed_by_name(&self) -> bool {
+        matches!(self.entity, Some(Entity::Principals | Entity::Resources))
+    }
+
+    /// Do lists by this field have an index from the beginning? That is the key's, which begins with the key's first
+    /// column, and that by name.
+    pub fn has_own_index(&self, field: &Field) -> bool {
+        let leads_the_key = self.key.first().is_some_and(|(sql, _)| *sql == field.sql);
+        leads_the_key || self.is_listed_by_name() && field.wire == DISPLAY_NAME
     }
 }
 

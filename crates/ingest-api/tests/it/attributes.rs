@@ -247,6 +247,9 @@ async fn beyond_five_thousand_names_and_two_hundred_columns_values_stay_where_th
     let refused = promote(&app, "a200", "number").await.expect(409);
     let detail = refused["detail"].as_str().expect("a text");
     assert!(detail.contains("200 promoted attributes"), "{detail}");
+    let field = json!({"entity": "principals", "field": "createdDateTime"});
+    let refused = app.post("/api/attributes/promotions", &field).await;
+    refused.expect(409);
     // What is promoted already is no further column.
     promote(&app, "a7", "number").await.expect(200);
     until_is(&app, promotions.last().expect("the last"), "ready").await;

@@ -1,4 +1,5 @@
-//! After any sequence of loads, promotions and demotions a column holds just what the attributes cast to.
+//! After any sequence of loads, promotions and demotions a column holds just what the attributes cast to, a core field has an
+//! index just where that is asked for, and its values in any case.
 
 use proptest::{
     prelude::*,
@@ -13,7 +14,13 @@ use crate::{
 };
 
 const PEOPLE: u32 = 12;
-const NAMES: [&str; 4] = ["a", "B", "it's \"c\"", "d\\"];
+const NAMES: [&str; 4] = ["a", "department", "it's \"c\"", "d\\"];
+/// A core field, also where an attribute has its name.
+const FIELDS: [(&str, &str); 3] = [
+    ("department", "department"),
+    ("createdDateTime", "created_date_time"),
+    ("syncId", "sync_id"),
+];
 const TYPES: [&str; 4] = ["text", "number", "boolean", "timestamp"];
 
 /// Values, and what they are as text, number, truth and moment, told independently of the casts.
@@ -86,6 +93,8 @@ enum Action {
     Remove(Vec<u32>),
     Promote(usize, usize),
     Demote(usize),
+    Index(usize),
+    TakeBack(usize),
     /// Lets the background work come to its end.
     Settle,
 }
@@ -101,6 +110,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => proptest::collection::vec(0..PEOPLE, 1..4).prop_map(Action::Remove),
         4 => (0..NAMES.len(), 0..TYPES.len()).prop_map(|(name, kind)| Action::Promote(name, kind)),
         3 => (0..NAMES.len()).prop_map(Action::Demote),
+        3 => (0..FIELDS.len()).prop_map(Action::Index),
+        2 => (0..FIELDS.len()).prop_map(Action::TakeBack),
         2 => Just(Action::Settle),
     ];
     proptest::collection::vec(action, 1..14)
@@ -110,6 +121,8 @@ struct Run<'a> {
     app: &'a TestApp,
     /// The latest promotion of each name.
     promotions: [Option<Value>; 4],
+    /// The latest of each core field.
+    indexes: [Option<Value>; 3],
 }
 
 impl Run<'_> {
@@ -138,6 +151,18 @@ impl Run<'_> {
                     demote(self.app, &promotion).await;
                 }
             }
+            Action::Index(field) => {
+                let body = json!({"entity": "principals", "field": FIELDS[*field].0});
+                let answer = self.app.post("/api/attributes/promotions", &body).await;
+                let is_new = self.indexes[*field].is_none();
+                let asked = answer.expect(if is_new { 201 } else { 200 });
+                self.indexes[*field] = Some(asked);
+            }
+            Action::TakeBack(field) => {
+                if let Some(promotion) = self.indexes[*field].take() {
+                    demote(self.app, &promotion).await;
+                }
+            }
             Action::Settle => self.settle().await,
         }
     }
@@ -152,7 +177,8 @@ impl Run<'_> {
                     .zip(chosen)
                     .map(|(name, value)| ((*name).to_owned(), values[*value].0.clone()))
                     .collect();
-                json!({"id": id(*n), "displayName": "Ada", "extendedAttributes": attributes})
+                json!({"id": id(*n), "displayName": "Ada", "department": format!("Department {}", id(*n)),
+                    "extendedAttributes": attributes})
             })
             .collect();
         // An incomplete full load removes nothing, and replaces all of what it brings.
@@ -209,16 +235,35 @@ impl Run<'_> {
                 );
             }
         }
+        self.check_fields().await;
         let columns = "select count(*) from information_schema.columns where table_name = 'principals' and column_name like 'attr%'";
         assert!(
             self.app.count(columns).await <= 4 * 8,
             "columns are used again"
         );
     }
+
+    /// Every index of a core field, whole or not there, and every value of one.
+    async fn check_fields(&self) {
+        for ((_, column), promotion) in FIELDS.iter().zip(&self.indexes) {
+            let index: Option<bool> = sqlx::query_scalar(
+                "select indisvalid from pg_index where indexrelid = to_regclass('principals_' || $1)",
+            )
+            .bind(column)
+            .fetch_optional(&self.app.pool)
+            .await
+            .expect("an answer");
+            assert_eq!(index, promotion.as_ref().map(|_| true), "{column}");
+        }
+        let wrong =
+            "select count(*) from principals where department is distinct from 'Department ' || id";
+        assert_eq!(self.app.count(wrong).await, 0);
+    }
 }
 
 #[test]
-fn whatever_was_loaded_promoted_and_taken_back_columns_hold_what_attributes_cast_to() {
+fn whatever_was_loaded_promoted_and_taken_back_columns_hold_what_attributes_cast_to_and_fields_are_as_sent()
+ {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let app = runtime.block_on(server(at_once()));
     let cases = from_environment("PROPTEST_CASES").map_or(12, |cases| 12.max(cases / 32));
@@ -233,13 +278,14 @@ fn whatever_was_loaded_promoted_and_taken_back_columns_hold_what_attributes_cast
             let mut run = Run {
                 app: &app,
                 promotions: [const { None }; 4],
+                indexes: [const { None }; 3],
             };
             for action in &actions {
                 run.act(action).await;
             }
             run.check().await;
             // The next case begins without promotions.
-            for promotion in run.promotions.iter().flatten() {
+            for promotion in run.promotions.iter().chain(&run.indexes).flatten() {
                 demote(&app, promotion).await;
             }
         });

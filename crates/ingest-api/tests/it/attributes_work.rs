@@ -30,13 +30,13 @@ fn slowly() -> Settings {
 }
 
 /// Another replica.
-struct Replica {
+pub struct Replica {
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
 
 impl Replica {
-    async fn start(pool: &PgPool, attributes: Settings) -> Self {
+    pub async fn start(pool: &PgPool, attributes: Settings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let stop = CancellationToken::new();
         let settings = ServerSettings {
@@ -50,7 +50,7 @@ impl Replica {
         Self { stop, served }
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.cancel();
         self.served.await.expect("ends by itself");
     }

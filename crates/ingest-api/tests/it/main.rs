@@ -9,6 +9,8 @@ mod access_as_of;
 mod access_control;
 mod all_new;
 mod attributes;
+mod attributes_fields;
+mod attributes_fields_work;
 mod attributes_model;
 mod attributes_work;
 mod bad_input;

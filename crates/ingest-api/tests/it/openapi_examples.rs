@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{app::TestApp, openapi::operations};
 
 /// The document is a base for its own schemas: a schema with everything that it may refer to.
-fn stand_alone(schema: &Value) -> Value {
+pub fn stand_alone(schema: &Value) -> Value {
     let mut whole = schema.clone();
     whole["components"] = document()["components"].clone();
     whole

@@ -53,7 +53,7 @@ impl Holders {
 }
 
 /// Joins or replaces columns.
-fn with(mut row: Row, columns: Value) -> Row {
+pub(super) fn with(mut row: Row, columns: Value) -> Row {
     if let Value::Object(columns) = columns {
         row.extend(columns);
     }

@@ -3,6 +3,7 @@
 //! Written from `docs/entra-mapping.md`, without a line of the crawler's mapping: where both are wrong in the same way, a
 //! person was wrong twice.
 
+mod applications;
 mod assignments;
 mod objects;
 
@@ -23,7 +24,7 @@ pub type Row = Map<String, Value>;
 pub type Rows = BTreeMap<(&'static str, String), Row>;
 
 /// The tables that a crawl of Entra fills, with the entity's name on the wire and the key columns.
-pub const TABLES: [(&str, &str, &[&str]); 3] = [
+pub const TABLES: [(&str, &str, &[&str]); 4] = [
     ("principals", "principals", &["id"]),
     ("resources", "resources", &["id"]),
     (
@@ -34,6 +35,16 @@ pub const TABLES: [(&str, &str, &[&str]); 3] = [
             "principal_id",
             "assignment_type",
             "role_scope",
+        ],
+    ),
+    (
+        "resource_relationships",
+        "resource-relationships",
+        &[
+            "parent_resource_id",
+            "child_resource_id",
+            "relationship_type",
+            "role_name",
         ],
     ),
 ];
@@ -84,7 +95,45 @@ pub fn expected(truth: &Truth) -> Rows {
     eligible.for_each(|one| add(2, role_eligibility(&holders, one)));
     let eligible = truth.group_eligibilities.iter();
     eligible.for_each(|one| add(2, group_eligibility(&holders, one)));
+    add_applications(truth, &holders, &mut add);
     rows
+}
+
+/// Applications, their roles and registrations, and access to and through them.
+fn add_applications(truth: &Truth, holders: &Holders, add: &mut impl FnMut(usize, Row)) {
+    let (resources, offers) = applications::applications(truth);
+    for row in resources {
+        add(1, row);
+    }
+    for row in offers {
+        add(3, row);
+    }
+    let registrations = truth.applications.iter().map(applications::registration);
+    registrations.for_each(|row| add(1, row));
+    let trusted = truth.federated_credentials.iter();
+    let trusted = trusted.map(applications::federated_credential);
+    trusted.for_each(|row| add(1, row));
+    for held in &truth.app_role_assignments {
+        add(2, applications::app_role_assignment(holders, held));
+    }
+    for (owners, resource_type, kind) in [
+        (&truth.service_principal_owners, "EntraApplication", "Owner"),
+        (&truth.application_owners, "EntraAppRegistration", "Owner"),
+        (&truth.sponsors, "EntraApplication", "Sponsor"),
+    ] {
+        for owner in owners {
+            let ends = (owner.object_id, resource_type, "/");
+            let holder = (owner.owner_id, owner.owner_kind);
+            add(2, holders.assignment(ends, holder, kind));
+        }
+    }
+    let (of_users, of_all) = applications::grants(holders, truth);
+    for row in of_users {
+        add(2, row);
+    }
+    for row in of_all {
+        add(3, row);
+    }
 }
 
 /// Is this window shown rather than the other: does it start earlier, or end later, or is its id smaller?

@@ -12,10 +12,10 @@ use super::{Row, moment, row};
 
 /// Attributes without a column: what is not set and what is empty is left out.
 #[derive(Default)]
-struct Attributes(Map<String, Value>);
+pub(super) struct Attributes(Map<String, Value>);
 
 impl Attributes {
-    fn put(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(super) fn put(mut self, name: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let is_empty = match &value {
             Value::Null => true,
@@ -30,19 +30,23 @@ impl Attributes {
     }
 
     /// Graph's order of words is chance.
-    fn words(self, name: &str, words: &[String]) -> Self {
+    pub(super) fn words(self, name: &str, words: &[String]) -> Self {
         let mut words = words.to_vec();
         words.sort();
         self.put(name, words)
     }
 
-    fn date(self, name: &str, at: Option<DateTime<Utc>>) -> Self {
+    pub(super) fn date(self, name: &str, at: Option<DateTime<Utc>>) -> Self {
         self.put(name, at.map(date_text))
+    }
+
+    pub(super) fn into_map(self) -> Map<String, Value> {
+        self.0
     }
 }
 
 /// A moment as Graph writes it: with as many digits as it needs.
-fn date_text(at: DateTime<Utc>) -> String {
+pub(super) fn date_text(at: DateTime<Utc>) -> String {
     let text = at.format("%Y-%m-%dT%H:%M:%S%.9f").to_string();
     format!("{}Z", text.trim_end_matches('0').trim_end_matches('.'))
 }
@@ -182,7 +186,11 @@ pub(super) fn service_principal(principal: &TruthServicePrincipal) -> Row {
         .put("notes", principal.notes.clone())
         .words("tags", &principal.tags)
         .words("servicePrincipalNames", &principal.service_principal_names)
-        .words("alternativeNames", &principal.alternative_names);
+        .words("alternativeNames", &principal.alternative_names)
+        .put(
+            "createdByAppId",
+            principal.created_by_app_id.map(|id| id.to_string()),
+        );
     row(json!({
         "id": principal.id,
         "external_id": null,

@@ -1,17 +1,14 @@
-//! What this version's crawler does not read and other sources post: activity, applications with their roles, packages,
-//! requests, reviews, people. Made from the tenant and its cast by rule, posted through the ingest API, and known here.
+//! What this version's crawler does not read and other sources post: activity, packages, requests, reviews, people. Made from the tenant and its cast by rule, posted through the ingest API, and known here.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
-use graph_sim::{MemberKind, Truth, User};
+use graph_sim::{Truth, User};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{ask::moment, tenant::Cast};
 
-/// Microsoft Graph's application id.
-const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
 /// Permissions of Microsoft Graph; the first three lead to everything.
 pub const PERMISSIONS: [&str; 5] = [
     "RoleManagement.ReadWrite.Directory",
@@ -28,7 +25,7 @@ pub fn id(kind: u16, number: usize) -> Uuid {
 }
 
 const PACKAGE: u16 = 1;
-const PERMISSION: u16 = 2;
+pub const PERMISSION: u16 = 2;
 const POLICY: u16 = 3;
 
 /// The packages, by what they are good for.
@@ -41,7 +38,7 @@ pub type Records = Vec<(&'static str, Vec<Value>)>;
 
 /// All facts, as of `now`.
 pub fn all(truth: &Truth, cast: &Cast, today: DateTime<Utc>) -> Records {
-    let (mut resources, mut assignments) = applications(truth, cast);
+    let (mut resources, mut assignments) = applications(cast);
     resources.extend((0..5).map(|number| {
         json!({"id": package(number), "resourceType": "BusinessRole", "displayName": format!("Package {number}"),
                "catalogId": id(9, 0)})
@@ -50,7 +47,7 @@ pub fn all(truth: &Truth, cast: &Cast, today: DateTime<Utc>) -> Records {
     vec![
         ("resources", resources),
         ("resource-assignments", assignments),
-        ("resource-relationships", contents(truth, cast)),
+        ("resource-relationships", contents(cast)),
         ("principal-activity", activity(truth, cast, today)),
         (
             "governance/catalogs",
@@ -70,9 +67,8 @@ pub fn all(truth: &Truth, cast: &Cast, today: DateTime<Utc>) -> Records {
 }
 
 /// What is posted like the rest and deleted before the tenant is looked at again. What refers to it may stay.
-pub fn passing(truth: &Truth, cast: &Cast, today: DateTime<Utc>) -> Records {
+pub fn passing(cast: &Cast, today: DateTime<Utc>) -> Records {
     let people = &cast.people;
-    let app_id = application(truth, cast).0;
     let given = json!({"resourceId": package(0), "principalId": people[25], "assignmentType": "Governed", "roleScope": "/",
         "principalType": "User", "resourceType": "BusinessRole",
         "expirationDateTime": moment(today + Duration::days(10))});
@@ -92,9 +88,7 @@ pub fn passing(truth: &Truth, cast: &Cast, today: DateTime<Utc>) -> Records {
         ),
         (
             "resources",
-            vec![
-                json!({"id": id(7, 2), "resourceType": "EntraAppRole", "displayName": "Gone", "appId": app_id}),
-            ],
+            vec![json!({"id": id(7, 2), "resourceType": "Share", "displayName": "Gone"})],
         ),
         ("resource-assignments", assignments),
         (
@@ -120,87 +114,25 @@ pub fn passing(truth: &Truth, cast: &Cast, today: DateTime<Utc>) -> Records {
     ]
 }
 
-/// Enterprise applications with owners, and the roles that they and Microsoft Graph define and give.
-fn applications(truth: &Truth, cast: &Cast) -> (Vec<Value>, Vec<Value>) {
-    let stays: BTreeSet<Uuid> = cast.service_principals.iter().copied().collect();
-    let mut people: BTreeSet<Uuid> = [&cast.people[..], &cast.colleagues, &cast.leavers]
-        .concat()
-        .into_iter()
-        .collect();
-    // This one's ownerships pass.
-    people.remove(&cast.people[26]);
-    let mut resources = Vec::new();
-    let mut assignments = Vec::new();
-    for one in truth
-        .service_principals
-        .iter()
-        .filter(|one| stays.contains(&one.id))
-    {
-        resources.push(json!({"id": one.id, "resourceType": "EntraApplication", "displayName": one.display_name,
-                              "appId": one.app_id}));
-        resources.extend(one.app_roles.iter().map(|role| {
-            json!({"id": role.id, "resourceType": "EntraAppRole", "displayName": role.display_name, "appId": one.app_id})
-        }));
-    }
-    for owned in &truth.service_principal_owners {
-        let is_kept = owned.owner_kind == MemberKind::User && people.contains(&owned.owner_id);
-        if is_kept && stays.contains(&owned.object_id) {
-            assignments.push(json!({"resourceId": owned.object_id, "principalId": owned.owner_id,
-                "assignmentType": "Owner", "roleScope": "/", "principalType": "User", "resourceType": "EntraApplication"}));
-        }
-    }
-    for (number, name) in PERMISSIONS.iter().enumerate() {
-        resources.push(json!({"id": id(PERMISSION, number), "resourceType": "EntraAppRole", "displayName": name,
-                              "appId": GRAPH}));
-    }
+/// What other sources say about applications.
+fn applications(cast: &Cast) -> (Vec<Value>, Vec<Value>) {
     // Named like a permission, and none.
-    resources.push(
-        json!({"id": id(PERMISSION, 90), "resourceType": "Share", "displayName": PERMISSIONS[0]}),
-    );
-    assignments.extend(given_roles(truth, cast));
-    (resources, assignments)
-}
-
-/// Who was given roles of applications: people, service principals, a group.
-fn given_roles(truth: &Truth, cast: &Cast) -> Vec<Value> {
+    let share =
+        json!({"id": id(PERMISSION, 90), "resourceType": "Share", "displayName": PERMISSIONS[0]});
     let mut all = Vec::new();
-    let app_role = |role: Uuid, principal: Uuid, kind: &str| {
-        json!({"resourceId": role, "principalId": principal, "assignmentType": "Direct", "roleScope": "/",
-               "principalType": kind, "resourceType": "EntraAppRole"})
+    let mut give = |resource: Uuid, principal: Uuid, kind: &str, resource_type: &str| {
+        all.push(json!({"resourceId": resource, "principalId": principal, "assignmentType": kind, "roleScope": "/",
+                        "principalType": "User", "resourceType": resource_type}));
     };
-    for (number, principal) in cast.service_principals.iter().enumerate().take(23) {
-        let role = id(PERMISSION, number % PERMISSIONS.len());
-        all.push(app_role(role, *principal, "ServicePrincipal"));
-    }
-    let roles = &application(truth, cast).1;
-    all.push(app_role(id(PERMISSION, 90), cast.people[2], "User"));
-    all.push(app_role(roles[0], cast.people[2], "User"));
-    // Nested groups do not count for roles of applications.
-    all.push(app_role(roles[0], cast.groups[4], "Group"));
-    // A role and a guest that will be gone.
-    all.push(app_role(id(7, 2), cast.people[2], "User"));
-    all.push(app_role(roles[0], id(7, 0), "User"));
-    all.push(
-        json!({"resourceId": cast.service_principals[0], "principalId": id(7, 0), "assignmentType": "Owner",
-               "roleScope": "/", "principalType": "User", "resourceType": "EntraApplication"}),
-    );
+    give(id(PERMISSION, 90), cast.people[2], "Direct", "Share");
+    // A share and a guest that will be gone.
+    give(id(7, 2), cast.people[2], "Direct", "Share");
+    give(cast.role_key(), id(7, 0), "Direct", "EntraApplication");
+    give(cast.service_principals[0], id(7, 0), "Owner", "Share");
     for application in &cast.service_principals[..23] {
-        all.push(
-            json!({"resourceId": application, "principalId": cast.people[2], "assignmentType": "Direct",
-                   "roleScope": "/", "principalType": "User", "resourceType": "EntraApplication", "state": "Assigned"}),
-        );
+        give(*application, cast.people[2], "Direct", "EntraApplication");
     }
-    all
-}
-
-/// The application that is asked about, and its roles.
-pub fn application(truth: &Truth, cast: &Cast) -> (Uuid, Vec<Uuid>) {
-    let mut found = truth.service_principals.iter();
-    let found =
-        found.find(|one| cast.service_principals.contains(&one.id) && !one.app_roles.is_empty());
-    let found = found.expect("an application with roles");
-    let roles = found.app_roles.iter().map(|role| role.id).collect();
-    (found.app_id.expect("an application"), roles)
+    (vec![share], all)
 }
 
 /// Who was given which package.
@@ -235,8 +167,8 @@ fn given(cast: &Cast, today: DateTime<Utc>) -> Vec<Value> {
 
 /// Package 0: three groups, one of them to own, and something that nobody knows. 1: one of the groups again, and a role of the
 /// application. 2: groups to be activated, or to be a member of, that can hold roles. 3: nothing. 4: only what nobody knows.
-fn contents(truth: &Truth, cast: &Cast) -> Vec<Value> {
-    let role = application(truth, cast).1[0];
+fn contents(cast: &Cast) -> Vec<Value> {
+    let role = cast.role_key();
     let groups = &cast.groups;
     [
         (0, groups[0], "Member"),

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use graph_sim::{
-    AssignmentType, GroupAccess, Link, MemberKind, RoleAssignment, RoleEligibility, Tenant,
-    UserType,
+    AppRole, AppRoleAssignment, AssignmentType, GroupAccess, Link, MemberKind, RoleAssignment,
+    RoleEligibility, ServicePrincipal, ServicePrincipalType, Tenant, UserType,
 };
 use uuid::Uuid;
+
+use super::facts;
 
 /// The department that is asked about.
 pub const DEPARTMENT: &str = "Finance";
@@ -31,6 +33,10 @@ pub struct Cast {
     /// Somebody who is in several groups of the chain.
     pub member_of_chain: Uuid,
     pub service_principals: Vec<Uuid>,
+    /// The application that is asked about: its own id, its client id and one of its roles.
+    pub application: Uuid,
+    pub app_id: Uuid,
+    app_role: AppRole,
     /// An end of something, far away.
     an_end: DateTime<Utc>,
 }
@@ -50,6 +56,10 @@ impl Cast {
         .collect();
         let stays = |id: &Uuid| !gone.contains(id);
         let users = tenant.users.values().filter(|user| stays(&user.id));
+        let applications = tenant.service_principals.values();
+        let mut applications = applications.filter(|one| stays(&one.id));
+        let application = applications.find(|one| !one.app_roles.is_empty() && is_own(one));
+        let application = application.expect("an application with roles");
         let employees = users.clone().filter(|user| user.department.is_some());
         let (colleagues, others): (Vec<_>, Vec<_>) = employees
             .map(|user| (user.id, user.department.as_deref() == Some(DEPARTMENT)))
@@ -63,6 +73,12 @@ impl Cast {
             .map(|group| group.id)
             .collect();
         Self {
+            application: application.id,
+            app_id: application.app_id.expect("an application"),
+            app_role: AppRole {
+                is_enabled: true,
+                ..application.app_roles[0].clone()
+            },
             member_of_chain: *people.last().expect("people"),
             people,
             colleagues: colleagues.into_iter().map(|(id, _)| id).collect(),
@@ -105,6 +121,63 @@ impl Cast {
         self.manage_and_own(tenant);
         self.hold_roles(tenant);
         self.be_eligible(tenant);
+        self.hold_app_roles(tenant);
+    }
+
+    /// The key of the role that is asked about.
+    pub fn role_key(&self) -> Uuid {
+        let role = self.app_role.id.to_string();
+        Uuid::new_v5(&self.application, role.as_bytes())
+    }
+
+    /// Permissions that lead to everything, a role of the application that is asked about, and nobody who owns by chance
+    /// what the facts give him for a while.
+    fn hold_app_roles(&self, tenant: &mut Tenant) {
+        for id in tenant
+            .service_principals
+            .keys()
+            .copied()
+            .collect::<Vec<Uuid>>()
+        {
+            tenant.service_principal_owners.remove(id, self.people[26]);
+        }
+        let graph = *self.service_principals.last().expect("service principals");
+        let permission = |number: usize| AppRole {
+            id: facts::id(facts::PERMISSION, number),
+            display_name: format!("Permission {number}"),
+            value: Some(facts::PERMISSIONS[number].to_owned()),
+            allowed_member_types: vec!["Application".to_owned()],
+            ..self.app_role.clone()
+        };
+        for number in 0..facts::PERMISSIONS.len() {
+            offer(tenant, graph, permission(number));
+        }
+        offer(tenant, self.application, self.app_role.clone());
+        let robot = MemberKind::ServicePrincipal;
+        for (number, id) in self.service_principals.iter().enumerate().take(23) {
+            let role = permission(number % facts::PERMISSIONS.len()).id;
+            give(
+                tenant,
+                graph,
+                role,
+                Link {
+                    id: *id,
+                    kind: robot,
+                },
+            );
+        }
+        // Nested groups do not count for roles of applications.
+        for (id, kind) in [
+            (self.people[2], MemberKind::User),
+            (self.groups[4], MemberKind::Group),
+        ] {
+            give(
+                tenant,
+                self.application,
+                self.app_role.id,
+                Link { id, kind },
+            );
+        }
     }
 
     fn manage_and_own(&self, tenant: &mut Tenant) {
@@ -267,6 +340,40 @@ impl Cast {
         guest.user_principal_name = format!("new.{}", guest.user_principal_name);
         tenant.users.insert(guest.id, guest);
     }
+}
+
+fn is_own(one: &ServicePrincipal) -> bool {
+    one.service_principal_type == ServicePrincipalType::Application
+        && one
+            .app_roles
+            .iter()
+            .all(|role| role.allowed_member_types != ["Application"])
+}
+
+/// The application offers the role, as it is.
+fn offer(tenant: &mut Tenant, application: Uuid, role: AppRole) {
+    let one = tenant
+        .service_principals
+        .get_mut(&application)
+        .expect("stays");
+    one.app_roles.retain(|known| known.id != role.id);
+    one.app_roles.insert(0, role);
+}
+
+/// Somebody holds the role, once.
+fn give(tenant: &mut Tenant, application: Uuid, role: Uuid, holder: Link) {
+    let held = &mut tenant.app_access.assignments;
+    held.retain(|(from, _), held| {
+        *from != application || held.app_role_id != role || held.principal_id != holder.id
+    });
+    tenant.app_access.assign(AppRoleAssignment {
+        id: format!("asked-{role}-{}", holder.id),
+        app_role_id: role,
+        principal_id: holder.id,
+        principal_kind: holder.kind,
+        resource_id: application,
+        created: tenant.created,
+    });
 }
 
 fn role_named(tenant: &Tenant, name: &str) -> Uuid {

@@ -108,7 +108,7 @@ impl World {
         let today = Utc::now();
         let truth = register.simulator.truth();
         let records = facts::all(&truth, &cast, today);
-        let passing = facts::passing(&truth, &cast, today);
+        let passing = facts::passing(&cast, today);
 
         let report = register.crawl().await;
         assert_eq!(report.outcome, RunOutcome::Complete, "{report:#?}");
@@ -157,7 +157,6 @@ async fn fillings(
     cast: &Cast,
     (since, until, today): (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>),
 ) -> Fillings {
-    let truth = register.simulator.truth();
     let system = system_of(register).await;
     let mut fillings = BTreeMap::from([
         ("system_id", system.to_string()),
@@ -172,7 +171,7 @@ async fn fillings(
         ("group_id", cast.chain),
         ("member_id", cast.member_of_chain),
         ("principal_id", people[0]),
-        ("app_id", facts::application(&truth, cast).0),
+        ("app_id", cast.app_id),
         ("identity_id", facts::id(4, 0)),
         ("package_id", facts::package(0)),
         ("package_group_id", cast.groups[0]),

@@ -1,5 +1,6 @@
 //! A tenant, a register and a crawl in one line each.
 
+pub mod fake_graph;
 mod register;
 
 use std::sync::{Arc, Mutex};

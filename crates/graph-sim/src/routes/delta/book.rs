@@ -157,13 +157,7 @@ impl DeltaBook {
             .chains
             .get(&serial)
             .filter(|chain| chain.scope.collection == collection)
-            .ok_or_else(|| {
-                GraphError::new(
-                    400,
-                    "Directory_ExpiredPageToken",
-                    "The specified page token value has expired and can no longer be included in your request.",
-                )
-            })?;
+            .ok_or_else(GraphError::expired_page_token)?;
         Ok((chain.clone(), page))
     }
 

@@ -27,9 +27,10 @@ pub(crate) fn changes<T: DeltaFamily>(
         .into_iter()
         .flat_map(|from| T::objects(from).keys())
         .filter(|key| !T::objects(to).contains_key(key));
-    for key in gone.map(ToString::to_string) {
+    for gone in gone {
+        let key = gone.to_string();
         if is_wanted(&key) {
-            let reason = reason(removal, &key);
+            let reason = reason::<T>(removal, to, gone);
             entries.push(Entry {
                 key,
                 fragment: 0,
@@ -114,13 +115,14 @@ fn link_changes(before: &[Link], after: &[Link]) -> Vec<LinkChange> {
     removed
 }
 
-/// Half of the objects go to the recycle bin, the others for good, unless told
-/// otherwise.
-fn reason(removal: Removal, key: &str) -> &'static str {
+fn reason<T: DeltaFamily>(removal: Removal, tenant: &Tenant, key: &T::Key) -> &'static str {
     let is_restorable = match removal {
         Removal::Restorable => true,
         Removal::Final => false,
-        Removal::Mixed => key.bytes().map(u32::from).sum::<u32>() % 2 == 0,
+        Removal::Mixed => T::is_restorable(tenant, key).unwrap_or_else(|| {
+            let sum: u32 = key.to_string().bytes().map(u32::from).sum();
+            sum.is_multiple_of(2)
+        }),
     };
     if is_restorable { "changed" } else { "deleted" }
 }

@@ -15,16 +15,12 @@ use crate::routes::service_principals;
 impl DeltaFamily for User {
     type Key = Uuid;
     const COLLECTION: &'static str = "users";
-    const RELATIONS: &'static [Relation<Self>] = &[Relation {
-        name: "manager",
-        links: |_, user| {
-            user.manager_id.map_or(Cow::Borrowed(&[]), |id| {
-                let kind = MemberKind::User;
-                Cow::Owned(vec![Link { id, kind }])
-            })
-        },
-        is_hidden: |_, _| false,
-    }];
+    const RELATIONS: &'static [Relation<Self>] = &[Relation::new("manager", |_, user| {
+        user.manager_id.map_or(Cow::Borrowed(&[]), |id| {
+            let kind = MemberKind::User;
+            Cow::Owned(vec![Link { id, kind }])
+        })
+    })];
     const UNTRACKED: &'static [&'static str] = &["signInActivity", "customSecurityAttributes"];
     fn objects(tenant: &Tenant) -> &BTreeMap<Uuid, Self> {
         &tenant.users
@@ -36,18 +32,15 @@ impl DeltaFamily for Group {
     type Key = Uuid;
     const COLLECTION: &'static str = "groups";
     const RELATIONS: &'static [Relation<Self>] = &[
-        Relation {
-            name: "members",
-            links: |tenant, group| Cow::Borrowed(tenant.members.of(group.id)),
-            is_hidden: |group, grants| {
-                group.hides_members() && !grants.has_any(permissions::HIDDEN_MEMBERS)
-            },
-        },
-        Relation {
-            name: "owners",
-            links: |tenant, group| Cow::Borrowed(tenant.owners.of(group.id)),
-            is_hidden: |_, _| false,
-        },
+        Relation::new("members", |tenant, group: &Group| {
+            Cow::Borrowed(tenant.members.of(group.id))
+        })
+        .hidden_if(|group, grants| {
+            group.hides_members() && !grants.has_any(permissions::HIDDEN_MEMBERS)
+        }),
+        Relation::new("owners", |tenant, group| {
+            Cow::Borrowed(tenant.owners.of(group.id))
+        }),
     ];
     fn objects(tenant: &Tenant) -> &BTreeMap<Uuid, Self> {
         &tenant.groups
@@ -57,11 +50,9 @@ impl DeltaFamily for Group {
 impl DeltaFamily for ServicePrincipal {
     type Key = Uuid;
     const COLLECTION: &'static str = "servicePrincipals";
-    const RELATIONS: &'static [Relation<Self>] = &[Relation {
-        name: "owners",
-        links: |tenant, principal| Cow::Borrowed(tenant.service_principal_owners.of(principal.id)),
-        is_hidden: |_, _| false,
-    }];
+    const RELATIONS: &'static [Relation<Self>] = &[Relation::new("owners", |tenant, principal| {
+        Cow::Borrowed(tenant.service_principal_owners.of(principal.id))
+    })];
     const UNTRACKED: &'static [&'static str] = &["customSecurityAttributes"];
     fn objects(tenant: &Tenant) -> &BTreeMap<Uuid, Self> {
         &tenant.service_principals
@@ -78,11 +69,10 @@ impl DeltaFamily for ServicePrincipal {
 impl DeltaFamily for Application {
     type Key = Uuid;
     const COLLECTION: &'static str = "applications";
-    const RELATIONS: &'static [Relation<Self>] = &[Relation {
-        name: "owners",
-        links: |tenant, application| Cow::Borrowed(tenant.application_owners.of(application.id)),
-        is_hidden: |_, _| false,
-    }];
+    const RELATIONS: &'static [Relation<Self>] =
+        &[Relation::new("owners", |tenant, application| {
+            Cow::Borrowed(tenant.application_owners.of(application.id))
+        })];
     fn objects(tenant: &Tenant) -> &BTreeMap<Uuid, Self> {
         &tenant.applications
     }

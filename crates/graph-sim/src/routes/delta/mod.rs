@@ -64,6 +64,11 @@ pub(crate) trait DeltaFamily: Entity + PartialEq {
     /// The objects.
     fn objects(tenant: &Tenant) -> &BTreeMap<Self::Key, Self>;
 
+    /// Whether a deleted object waits in the recycle bin, where the tenant has one.
+    fn is_restorable(_tenant: &Tenant, _key: &Self::Key) -> Option<bool> {
+        None
+    }
+
     /// Renders one object; unset properties are left out afterwards.
     fn rendered(
         &self,
@@ -74,13 +79,30 @@ pub(crate) trait DeltaFamily: Entity + PartialEq {
     }
 }
 
+/// The links of one object, ascending by id.
+type Links<T> = for<'a> fn(&'a Tenant, &T) -> Cow<'a, [Link]>;
+
 /// A relation whose changes come as `name@delta`.
 pub(crate) struct Relation<T: 'static> {
-    pub(crate) name: &'static str,
-    /// The links of one object, ascending by id.
-    pub(crate) links: for<'a> fn(&'a Tenant, &T) -> Cow<'a, [Link]>,
-    /// Whether the caller may not see them.
-    pub(crate) is_hidden: fn(&T, &Grants) -> bool,
+    name: &'static str,
+    links: Links<T>,
+    is_hidden: fn(&T, &Grants) -> bool,
+}
+
+impl<T> Relation<T> {
+    pub(crate) const fn new(name: &'static str, links: Links<T>) -> Self {
+        Self {
+            name,
+            links,
+            is_hidden: |_, _| false,
+        }
+    }
+
+    /// Shown only to callers for whom this says no.
+    pub(crate) const fn hidden_if(mut self, is_hidden: fn(&T, &Grants) -> bool) -> Self {
+        self.is_hidden = is_hidden;
+        self
+    }
 }
 
 /// What a chain of delta requests watches; fixed by its first request.

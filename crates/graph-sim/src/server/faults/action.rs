@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Kind;
+
 /// The body of an error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultBody {
@@ -74,6 +76,20 @@ pub enum FaultAction {
 }
 
 impl FaultAction {
+    /// Whether it can do anything to such a request.
+    pub(crate) fn applies_to(&self, kind: Kind) -> bool {
+        let breaks = matches!(
+            self,
+            Self::Answer { .. } | Self::ResetConnection | Self::TruncateBody | Self::OmitFromBatch
+        );
+        match kind {
+            Kind::Single => *self != Self::RepeatInBatch,
+            Kind::Part => true,
+            Kind::Batch => breaks || matches!(self, Self::SlowBody { .. } | Self::ExpireTokens),
+            Kind::Token => breaks,
+        }
+    }
+
     /// A short name for statistics.
     pub(crate) fn name(&self) -> String {
         let name = match self {

@@ -21,17 +21,18 @@ pub(crate) struct Places {
     pub(crate) abroad: String,
 }
 
-/// Bends the answer if it is a list; leaves it alone otherwise.
+/// Bends the answer if it is a list, and tells whether it is another one now.
 pub(crate) fn bend(
-    mut answer: Answer,
+    answer: &mut Answer,
     action: &FaultAction,
     asked: Asked<'_>,
     places: &Places,
     memory: &mut PageMemory,
-) -> Answer {
+) -> bool {
     if let Body::Json(Value::Object(page)) = &mut answer.body
         && page.get("value").is_some_and(Value::is_array)
     {
+        let before = page.clone();
         match action {
             FaultAction::EmptyList => {
                 page.insert("value".to_owned(), json!([]));
@@ -52,8 +53,9 @@ pub(crate) fn bend(
             FaultAction::UnknownType => add_unknown(page, asked),
             _ => {}
         }
+        return before != *page;
     }
-    answer
+    false
 }
 
 fn set_next(page: &mut Map<String, Value>, link: &str) {

@@ -31,6 +31,13 @@ struct Switches {
     page_tokens: HashMap<(String, String), GivenToken>,
 }
 
+/// A fault that hits a request. It is counted when it has done what it does.
+#[derive(Debug)]
+pub(crate) struct Strike {
+    pub(crate) action: FaultAction,
+    title: String,
+}
+
 /// What faults that bend pages remember of the page before, by path.
 #[derive(Debug, Default)]
 pub(crate) struct PageMemory {
@@ -90,14 +97,13 @@ impl Faults {
         self.lock().struck.clear();
     }
 
-    /// What happens to this request, if anything; counts the hit.
-    pub(crate) fn strike(&self, asked: Asked<'_>, time_scale: f64) -> Option<FaultAction> {
+    /// What happens to this request, if anything.
+    pub(crate) fn strike(&self, asked: Asked<'_>, time_scale: f64) -> Option<Strike> {
         let mut switches = self.lock();
         for place in 0..switches.faults.len() {
             let Switches {
                 faults,
                 page_tokens,
-                struck,
                 ..
             } = &mut *switches;
             let (_, fault) = &mut faults[place];
@@ -115,17 +121,32 @@ impl Faults {
             {
                 continue;
             }
-            *struck.entry(fault.title()).or_default() += 1;
-            let action = fault.action.clone();
+            let strike = Strike {
+                action: fault.action.clone(),
+                title: fault.title(),
+            };
             if let Some(remaining) = &mut fault.remaining {
                 *remaining = remaining.saturating_sub(1);
                 if *remaining == 0 {
                     faults.remove(place);
                 }
             }
-            return Some(action);
+            return Some(strike);
         }
-        switches.empty_tenant.then_some(FaultAction::EmptyList)
+        switches.empty_tenant.then(|| Strike {
+            action: FaultAction::EmptyList,
+            title: "empty tenant".to_owned(),
+        })
+    }
+
+    /// Counts what a fault has done.
+    pub(crate) fn count(&self, strike: Strike) {
+        self.count_as(strike.title);
+    }
+
+    /// Counts what a condition of the tenant has done.
+    pub(crate) fn count_as(&self, name: String) {
+        *self.lock().struck.entry(name).or_default() += 1;
     }
 
     /// Remembers the token of the next page while page tokens may expire.

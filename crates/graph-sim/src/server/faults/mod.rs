@@ -11,6 +11,7 @@ use self::chance::Chance;
 use super::query::Query;
 
 pub use self::action::{FaultAction, FaultBody};
+pub(crate) use self::board::Strike;
 pub use self::board::{FaultId, Faults};
 
 /// Which requests a fault hits. Paths are without the version prefix and compared
@@ -206,9 +207,10 @@ impl Fault {
     fn matches(&self, asked: &Asked<'_>) -> bool {
         self.pattern.matches(asked.path)
             && (!self.later_pages_only || asked.is_later_page())
+            && self.action.applies_to(asked.kind)
             && self
                 .inside_batch
-                .is_none_or(|inside| inside == asked.is_part)
+                .is_none_or(|inside| inside == (asked.kind == Kind::Part))
             && (!self.expanding || asked.query.get("$expand").is_some())
             && self
                 .selecting
@@ -224,13 +226,24 @@ impl Fault {
     }
 }
 
+/// What kind of request is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Single,
+    /// A part of a batch.
+    Part,
+    /// A batch as a whole.
+    Batch,
+    /// For a token.
+    Token,
+}
+
 /// What a fault looks at to decide whether it hits.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: &'a Query,
-    /// It came in a batch.
-    pub(crate) is_part: bool,
+    pub(crate) kind: Kind,
 }
 
 impl Asked<'_> {
@@ -246,15 +259,10 @@ mod tests {
     fn struck(faults: &Faults, path: &str, query: &str) -> Option<FaultAction> {
         let query = Query::parse(query);
         let query = &query;
-        let is_part = false;
-        faults.strike(
-            Asked {
-                path,
-                query,
-                is_part,
-            },
-            1.0,
-        )
+        let kind = Kind::Single;
+        faults
+            .strike(Asked { path, query, kind }, 1.0)
+            .map(|strike| strike.action)
     }
 
     #[test]

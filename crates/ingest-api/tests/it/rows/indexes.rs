@@ -7,7 +7,8 @@ use ingest_api::{
     attributes::promoted,
     entity,
     query::{
-        Direction, Filter, Format, Limits, Names, Order, Page, Scope, Source, Writer, read_page,
+        Cursor, Direction, Filter, Format, Limits, Names, Order, Page, Scope, Source, Writer,
+        read_page,
     },
 };
 use serde_json::{Value, json};
@@ -24,15 +25,15 @@ const LIMITS: Limits = Limits {
 };
 
 /// A question, as far as it does not say which page.
-struct Question {
+pub struct Question {
     names: Names,
-    scope: Scope,
+    pub scope: Scope,
     order: Order,
     filter: Option<Filter>,
 }
 
 impl Question {
-    async fn new(app: &TestApp, entity: Entity, sort: &str, filter: Option<&str>) -> Self {
+    pub async fn new(app: &TestApp, entity: Entity, sort: &str, filter: Option<&str>) -> Self {
         let source = Source::of(entity::spec(entity).expect("a specification"));
         let names = Names::new(source, promoted(&app.pool, entity).await.expect("columns"));
         Self {
@@ -60,12 +61,12 @@ impl Question {
         }
     }
 
-    /// Before and behind everything, and at the end of every page.
-    async fn directions(&self, app: &TestApp) -> Vec<Direction> {
+    /// Before and behind everything, and at the end of each of the first pages.
+    pub async fn directions(&self, app: &TestApp, most_pages: usize) -> Vec<Direction> {
         let writer = Writer::new(&self.names, &[], Format::Json);
         let mut directions = vec![Direction::After(None), Direction::Before(None)];
         let mut place = None;
-        loop {
+        for _ in 0..most_pages {
             let page = self.page(Direction::After(place));
             let rows = read_page(&app.pool, page, &writer, b"", LIMITS).await;
             let rows = rows.expect("rows");
@@ -75,20 +76,46 @@ impl Question {
             }
             place = rows.last.filter(|_| rows.has_more);
             if place.is_none() {
-                return directions;
+                break;
             }
         }
+        directions
     }
 
-    async fn plan(&self, app: &TestApp, direction: Direction) -> Value {
+    /// The places of the first and the last row of a page.
+    pub async fn ends(&self, app: &TestApp, direction: Direction) -> (Cursor, Cursor) {
+        let writer = Writer::new(&self.names, &[], Format::Json);
+        let rows = read_page(&app.pool, self.page(direction), &writer, b"", LIMITS).await;
+        let rows = rows.expect("rows");
+        (rows.first.expect("a row"), rows.last.expect("a row"))
+    }
+
+    /// The plan where there are few rows: PostgreSQL would not take the trouble.
+    pub async fn plan(&self, app: &TestApp, direction: Direction) -> Value {
+        let settings = "set local enable_seqscan = off; set local enable_bitmapscan = off; set local enable_sort = off";
+        self.explained(app, direction, settings, "costs off").await
+    }
+
+    /// What is done for a page.
+    pub async fn work(&self, app: &TestApp, direction: Direction) -> Value {
+        self.explained(app, direction, "", "analyze, timing off")
+            .await
+    }
+
+    async fn explained(
+        &self,
+        app: &TestApp,
+        direction: Direction,
+        settings: &'static str,
+        how: &str,
+    ) -> Value {
         let (sql, binds) = self.page(direction).sql().expect("SQL");
         let mut transaction = app.pool.begin().await.expect("a transaction");
-        // There are few rows: PostgreSQL would not take the trouble.
-        sqlx::raw_sql("set local enable_seqscan = off; set local enable_bitmapscan = off; set local enable_sort = off")
+        sqlx::raw_sql(settings)
             .execute(&mut *transaction)
             .await
             .expect("settings");
-        let explain = format!("explain (format json, costs off) {sql}");
+        let explain = format!("explain (format json, {how}) {sql}");
         let query = sqlx::query(AssertSqlSafe(explain)).persistent(false);
         let row = binds.give(query).fetch_one(&mut *transaction).await;
         let Json(plan): Json<Value> = row.expect("a plan").get(0);
@@ -97,7 +124,7 @@ impl Question {
 }
 
 /// The nodes of a plan.
-fn nodes(plan: &Value) -> Vec<&Value> {
+pub fn nodes(plan: &Value) -> Vec<&Value> {
     let inner = plan["Plans"].as_array().into_iter().flatten();
     std::iter::once(plan).chain(inner.flat_map(nodes)).collect()
 }
@@ -190,7 +217,7 @@ async fn whatever_page_is_asked_for_an_index_leads_to_it_and_nothing_is_sorted_b
         ),
     ] {
         let question = Question::new(&app, entity, sort, filter).await;
-        let directions = question.directions(&app).await;
+        let directions = question.directions(&app, usize::MAX).await;
         assert!(directions.len() > 2, "{sort}");
         for direction in directions {
             let plan = question.plan(&app, direction.clone()).await;

@@ -6,6 +6,7 @@
 mod access;
 mod evolving;
 mod export;
+mod fields;
 mod generate;
 mod indexes;
 mod instants;
