@@ -492,7 +492,7 @@ fn spawn_groups(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
         };
         let run = run.clone();
         tasks.spawn(async move {
-            let lines = collect::groups_and_links(run.clone(), wanted, found).await;
+            let lines = Box::pin(collect::groups_and_links(run.clone(), wanted, found)).await;
             (2, finish(&run, lines).await)
         });
     } else {

@@ -24,7 +24,8 @@ use crate::{
 };
 
 const PERMISSION: &str = "GroupMember.Read.All";
-const HIDDEN_PERMISSION: &str = "Member.Read.Hidden";
+/// What shows hidden memberships.
+pub(super) const HIDDEN_PERMISSION: &str = "Member.Read.Hidden";
 
 fn members_address(group: Uuid, page_size: u32) -> String {
     format!("/groups/{group}/members?$select=id&$top={page_size}")
@@ -53,7 +54,7 @@ pub(super) async fn group_links(run: Arc<Run>, groups: Feed) -> Vec<CollectionRe
         members: reader(&run, GroupLink::Member),
         owners: reader(&run, GroupLink::Owner),
     };
-    read_links(run, groups, readers).await
+    Box::pin(read_links(run, groups, readers)).await
 }
 
 /// Reads members and owners of some groups. `read_or_gone` are these and those that are gone: nothing is said about others.
@@ -66,7 +67,7 @@ pub(super) async fn changed_group_links(
         members: reader(&run, GroupLink::Member).of_only(read_or_gone.clone()),
         owners: reader(&run, GroupLink::Owner).of_only(read_or_gone),
     };
-    read_links(run, groups, readers).await
+    Box::pin(read_links(run, groups, readers)).await
 }
 
 async fn read_links(run: Arc<Run>, groups: Feed, readers: Readers) -> Vec<CollectionReport> {

@@ -79,6 +79,7 @@ pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
     let endpoint = Endpoint {
         name: "users",
         select: format!("{select},manager"),
+        seen_with: String::new(),
         collections: vec!["users", "guests"],
         of_objects: 2,
     };
@@ -116,6 +117,7 @@ pub(super) async fn only_service_principals(
     let endpoint = Endpoint {
         name: "servicePrincipals",
         select: select.clone(),
+        seen_with: String::new(),
         collections: NAMES_OF_SERVICE_PRINCIPALS.to_vec(),
         of_objects: 3,
     };

@@ -47,6 +47,8 @@ pub(crate) struct Endpoint {
     pub name: &'static str,
     /// The properties and relations that are watched.
     pub select: String,
+    /// What else decides what can be read of it.
+    pub seen_with: String,
     /// The collections of the report that it feeds; the ones with its own objects first.
     pub collections: Vec<&'static str>,
     /// How many of those have its own objects.

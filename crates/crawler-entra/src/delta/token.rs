@@ -38,9 +38,10 @@ impl Token {
 /// How the endpoint is read: with another fingerprint, a token tells of other things than are needed.
 pub(super) fn config_hash(endpoint: &Endpoint) -> String {
     let read = format!(
-        "{} {} {} mapping {}",
+        "{} {} {} {} mapping {}",
         endpoint.name,
         endpoint.select,
+        endpoint.seen_with,
         endpoint.collections.join(","),
         mapping::VERSION,
     );
@@ -77,6 +78,7 @@ mod tests {
         let endpoint = |select: &str, collections: &[&'static str]| Endpoint {
             name: "groups",
             select: select.to_owned(),
+            seen_with: String::new(),
             collections: collections.to_vec(),
             of_objects: 1,
         };

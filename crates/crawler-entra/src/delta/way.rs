@@ -70,16 +70,12 @@ pub(crate) async fn find_way(
         return Ok(Way::Full);
     }
     let earlier = found_before(run).find(|found| found.endpoint == endpoint.name);
-    let (found, changes) = match earlier {
-        Some(found) => {
-            let changes = changes_before(run, endpoint);
-            (found, changes)
-        }
-        None => {
-            let (found, changes) = look(run, endpoint, meter).await?;
-            remember(run, &found, &changes).await?;
-            (found, changes)
-        }
+    let (found, changes) = if let Some(found) = earlier {
+        (found, changes_before(run, endpoint))
+    } else {
+        let (found, changes) = look(run, endpoint, meter).await?;
+        remember(run, &found, &changes).await?;
+        (found, changes)
     };
     let way = if found.is_full {
         Way::Full

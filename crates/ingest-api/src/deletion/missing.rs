@@ -33,18 +33,15 @@ pub async fn stage(
 ) -> Result<u64, ApiError> {
     let spec = session.spec()?;
     let names = statements(spec);
-    let Parents {
+    let first_after_scope = FIRST_SCOPE_VALUE + session.wanted.scope.len();
+    let Some(Parents {
         from,
         condition,
         ids,
-    } = match parents(
-        spec,
-        completeness,
-        FIRST_SCOPE_VALUE + session.wanted.scope.len(),
-    ) {
-        Some(parents) => parents,
+    }) = parents(spec, completeness, first_after_scope)
+    else {
         // Without parents nothing can be said about any row.
-        None => return Ok(0),
+        return Ok(0);
     };
     // What is cheap to ask comes first: the planner takes a look into many ranges for as cheap as a comparison.
     let sql = format!(

@@ -123,8 +123,14 @@ pub(crate) async fn applications(run: Arc<Run>, wanted: Wanted) -> Vec<Collectio
         reading_links,
     );
     let knows_default_access = links.as_ref().map(links::LinksRead::know_default_access);
-    let mut reports =
-        end_shelves(&run, shelves, ended.as_ref(), &known, knows_default_access).await;
+    let mut reports = Box::pin(end_shelves(
+        &run,
+        shelves,
+        ended.as_ref(),
+        &known,
+        knows_default_access,
+    ))
+    .await;
     if let Some(links) = links {
         reports.extend(links.end(&run, &ended, known.is_empty()).await);
     }
