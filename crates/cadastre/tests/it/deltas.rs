@@ -22,7 +22,7 @@ fn hostile(seed: u64) -> DeltaOptions {
         page_size: 7,
         links_per_fragment: 3,
         links_per_page: 5,
-        replay_share: 0.4,
+        replay_share: 0.2,
         shuffled: true,
         empty_pages: 3,
         unknown_removals: 2,
@@ -46,7 +46,7 @@ async fn follow(register: &Register) -> RunReport {
 
 /// A register that holds a tenant and knows where its changes begin.
 async fn begun(seed: u64, delta: DeltaOptions) -> Register {
-    let spec = TenantSpec::new(seed, 150, 400, 40);
+    let spec = TenantSpec::new(seed, 500, 300, 40);
     let options = SimOptions {
         delta,
         ..SimOptions::default()
@@ -107,8 +107,8 @@ async fn day_after_day_the_changes_lead_to_the_truth() {
         let mut followed = 0;
         for day in 0..10 {
             // A change of memberships touches many groups; on busy days there are too many to follow.
-            let most = if day % 3 == 2 { 0.03 } else { 0.003 };
-            let fraction = random.random_range(0.0005..most);
+            let most = if day % 3 == 2 { 0.03 } else { 0.0015 };
+            let fraction = random.random_range(0.0002..most);
             println!("tenant {tenant}, day {day}: {fraction}");
             register.simulator.change(seed * 100 + day, fraction);
             let report = follow(&register).await;
@@ -118,7 +118,7 @@ async fn day_after_day_the_changes_lead_to_the_truth() {
             register.assert_no_false_removal().await;
             register.assert_equals_truth().await;
         }
-        assert!(followed > 3, "groups were followed on {followed} days only");
+        assert!(followed > 2, "groups were followed on {followed} days only");
     }
 }
 
@@ -403,7 +403,7 @@ async fn old_tokens_other_questions_and_many_changes_lead_to_full_reads() {
         told(&report)
     );
     register.simulator.with_tenant(|tenant| {
-        for user in tenant.users.values_mut().take(60) {
+        for user in tenant.users.values_mut().take(150) {
             user.job_title = Some("Reorganised".to_owned());
         }
     });
@@ -415,7 +415,7 @@ async fn old_tokens_other_questions_and_many_changes_lead_to_full_reads() {
     );
     register.assert_equals_truth().await;
     // What the round told last is where the next one begins.
-    register.simulator.change(5, 0.002);
+    register.simulator.change(5, 0.0005);
     let report = follow(&register).await;
     assert_caught_up(&register, &report).await;
     let mut other = auto(&register);

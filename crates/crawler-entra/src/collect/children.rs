@@ -418,7 +418,8 @@ impl<R: Row> ChildReader<R> {
             };
             commit(run, &self.sink, completeness).await
         };
-        if parents_complete && outcome.is_forgivable() {
+        let lacks_some = !outcome.incomplete_parents.is_empty();
+        if parents_complete && lacks_some && outcome.is_forgivable() {
             delta::forgive(run, self.collection.name()).await;
         }
         let message = message.or_else(|| {

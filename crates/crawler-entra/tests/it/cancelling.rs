@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use contract::{Permission, RunOutcome, RunReport};
 use crawler_entra::{
-    CrawlConfig, GraphConfig, RegisterConfig, Selection, Tuning, crawl, progress::Quiet,
+    CrawlConfig, GraphConfig, Mode, RegisterConfig, Selection, Tuning, crawl, progress::Quiet,
 };
 use embedded_postgres::testing::{TestDatabase, copy_of};
 use graph_sim::{Simulator, Tenant, TenantSpec};
@@ -163,6 +163,8 @@ fn config(simulator: &Simulator, register: RegisterConfig) -> CrawlConfig {
     graph.base_url = simulator.base_url().parse().expect("url");
     graph.login_base_url = graph.base_url.clone();
     let mut config = CrawlConfig::new(graph, register);
+    // What did not change would leave little to cancel.
+    config.mode = Mode::Full;
     config.selection = Selection {
         service_principals: true,
         pim: true,
