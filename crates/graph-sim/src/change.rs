@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::change_governance::govern;
 use crate::generate::{
     DEFAULT_DOMAIN, DEPARTMENTS, GroupMaker, OFFICES, PrincipalMaker, RoleMaker, SKU_E5, UserMaker,
 };
@@ -39,6 +40,7 @@ impl Tenant {
         round.move_members(self);
         round.move_owners(self);
         round.move_roles(self);
+        govern(self, seed, fraction.min(1.0));
         ChangeSummary::between(&before, self)
     }
 }

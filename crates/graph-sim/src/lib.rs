@@ -33,6 +33,7 @@
 //! ```
 
 mod change;
+mod change_governance;
 mod error;
 mod generate;
 mod model;
@@ -47,10 +48,13 @@ mod truth;
 
 pub use error::SimError;
 pub use model::{
-    AdministrativeUnit, AppRole, Application, AssignmentType, Credential, Group, GroupAccess,
-    GroupEligibility, License, Link, LinkMap, MemberKind, OnPremises, RoleAssignment,
-    RoleDefinition, RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
-    SignInActivity, Tenant, User, UserType,
+    AccessPackage, AccessReview, AdministrativeUnit, AppRole, Application, Approver,
+    AssignmentType, Catalog, CatalogRole, Credential, Governance, Group, GroupAccess,
+    GroupAssignment, GroupEligibility, License, Link, LinkMap, MemberKind, OnPremises,
+    PackageAssignment, PackageGrant, PackagePolicy, PackageRequest, PackageRole, ReviewDecision,
+    ReviewInstance, ReviewTarget, RoleAssignment, RoleDefinition, RoleEligibility,
+    ServicePrincipal, ServicePrincipalClass, ServicePrincipalType, SignInActivity, Tenant, User,
+    UserType,
 };
 pub use options::{Limit, RetryAfterForm, SimOptions, Throttle};
 pub use server::Simulator;

@@ -5,8 +5,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::{
-    AdministrativeUnit, Application, Group, GroupEligibility, LinkMap, MemberKind, RoleAssignment,
-    RoleDefinition, RoleEligibility, ServicePrincipal, Tenant, User,
+    AdministrativeUnit, Application, Governance, Group, GroupEligibility, LinkMap, MemberKind,
+    RoleAssignment, RoleDefinition, RoleEligibility, ServicePrincipal, Tenant, User,
 };
 
 /// A user as the tenant knows it.
@@ -83,6 +83,8 @@ pub struct Truth {
     pub group_eligibilities: Vec<TruthGroupEligibility>,
     /// Groups onboarded to PIM for Groups.
     pub pim_groups: Vec<Uuid>,
+    /// Entitlement management, access reviews, activations.
+    pub governance: Governance,
 }
 
 impl Tenant {
@@ -104,6 +106,7 @@ impl Tenant {
             role_eligibilities: self.role_eligibilities.values().cloned().collect(),
             group_eligibilities: self.group_eligibilities.values().cloned().collect(),
             pim_groups: self.pim_groups.iter().copied().collect(),
+            governance: self.governance.clone(),
         }
     }
 }

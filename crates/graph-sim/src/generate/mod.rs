@@ -1,10 +1,13 @@
 //! Builds a tenant from a [`TenantSpec`]. Every part draws from a random stream
 //! of its own, so that a change in one part does not reshuffle the rest.
 
+mod activations;
+mod governance;
 mod groups;
 mod links;
 mod names;
 mod principals;
+mod reviews;
 mod role_catalogue;
 mod roles;
 mod time;
@@ -15,13 +18,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+pub(crate) use activations::add_assignment;
+pub(crate) use governance::GovernanceMaker;
 pub(crate) use groups::GroupMaker;
 pub(crate) use principals::PrincipalMaker;
+pub(crate) use reviews::decide;
 pub(crate) use roles::RoleMaker;
 pub(crate) use users::UserMaker;
 pub(crate) use words::{DEPARTMENTS, OFFICES};
 
-use crate::model::{LinkMap, Tenant};
+use crate::model::{Governance, LinkMap, Tenant};
 use crate::random::Random;
 use crate::spec::TenantSpec;
 
@@ -85,6 +91,8 @@ impl Tenant {
         roles::add_definitions(&mut tenant, &mut roles);
         roles::add_units(&mut tenant, &mut roles);
         roles::add_holders(&mut tenant, &mut roles);
+        governance::add(&mut tenant, spec, stream("governance"));
+        reviews::add(&mut tenant, stream("reviews"));
         tenant
     }
 }
@@ -112,5 +120,6 @@ fn empty(spec: &TenantSpec) -> Tenant {
         role_eligibilities: BTreeMap::new(),
         group_eligibilities: BTreeMap::new(),
         pim_groups: BTreeSet::new(),
+        governance: Governance::default(),
     }
 }

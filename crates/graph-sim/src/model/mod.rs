@@ -4,8 +4,10 @@
 //! All maps are ordered by id, so pages, truth and changes come out in the same
 //! order every time.
 
+mod governance;
 mod group;
 mod link;
+mod review;
 mod role;
 mod service_principal;
 mod user;
@@ -15,8 +17,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use governance::{
+    AccessPackage, Approver, Catalog, CatalogRole, Governance, GroupAssignment, PackageAssignment,
+    PackageGrant, PackagePolicy, PackageRequest, PackageRole,
+};
 pub use group::{AdministrativeUnit, Group};
 pub use link::{Link, LinkMap, MemberKind};
+pub use review::{AccessReview, ReviewDecision, ReviewInstance, ReviewTarget};
 pub use role::{
     AssignmentType, GroupAccess, GroupEligibility, RoleAssignment, RoleDefinition, RoleEligibility,
 };
@@ -69,6 +76,8 @@ pub struct Tenant {
     pub group_eligibilities: BTreeMap<String, GroupEligibility>,
     /// Groups onboarded to PIM for Groups.
     pub pim_groups: BTreeSet<Uuid>,
+    /// Entitlement management, access reviews, activations.
+    pub governance: Governance,
 }
 
 impl Tenant {
@@ -153,6 +162,7 @@ impl Tenant {
             !gone.contains(&eligibility.principal_id) && !gone.contains(&eligibility.group_id)
         });
         self.pim_groups.retain(|id| !gone.contains(id));
+        self.governance.forget(&gone);
     }
 
     /// The eligibilities of one group, without looking at those of others.
@@ -222,6 +232,7 @@ impl Tenant {
             }
         }
         found.extend(self.dangling_roles());
+        found.extend(self.governance.inconsistencies(self));
         found
     }
 

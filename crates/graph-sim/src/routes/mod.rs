@@ -1,7 +1,9 @@
 //! The routes of Graph, one module per family. A family is a table of [`Route`]s;
 //! adding one means writing its module and naming its table in [`tables`].
 
+mod access_reviews;
 mod applications;
+mod entitlement;
 mod groups;
 mod objects;
 mod organization;
@@ -155,7 +157,7 @@ impl Route {
     }
 }
 
-fn tables() -> [&'static [Route]; 8] {
+fn tables() -> [&'static [Route]; 10] {
     [
         users::ROUTES,
         groups::ROUTES,
@@ -165,6 +167,8 @@ fn tables() -> [&'static [Route]; 8] {
         roles::ROUTES,
         pim_groups::ROUTES,
         objects::ROUTES,
+        entitlement::ROUTES,
+        access_reviews::ROUTES,
     ]
 }
 

@@ -3,6 +3,7 @@
 mod batches;
 mod client;
 mod faults;
+mod governance;
 mod links;
 mod lists;
 mod permissions;
