@@ -318,11 +318,17 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
         let run = run.clone();
         tasks.spawn(async move { (6, vec![collect::role_eligibility(run).await]) });
     }
+    if plan.governance {
+        let entitlements = run.clone();
+        tasks.spawn(async move { (8, collect::entitlements(entitlements).await) });
+        let run = run.clone();
+        tasks.spawn(async move { (9, vec![collect::review_decisions(run).await]) });
+    }
     let mut parts: Vec<Part> = Vec::new();
     while let Some(task) = tasks.join_next().await {
         match task {
             Ok(part) => parts.push(part),
-            Err(error) => parts.push((9, vec![collect::crashed(&error.to_string())])),
+            Err(error) => parts.push((99, vec![collect::crashed(&error.to_string())])),
         }
     }
     parts.sort_by_key(|(place, _)| *place);
@@ -351,6 +357,6 @@ fn spawn_groups(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
     }
     if plan.pim {
         let run = run.clone();
-        tasks.spawn(async move { (7, vec![collect::pim_groups(run, was_found).await]) });
+        tasks.spawn(async move { (7, collect::pim_groups(run, was_found).await) });
     }
 }

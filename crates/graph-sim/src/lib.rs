@@ -49,8 +49,8 @@ mod truth;
 pub use error::SimError;
 pub use model::{
     AccessPackage, AccessReview, AdministrativeUnit, AppRole, Application, Approver,
-    AssignmentType, Catalog, CatalogRole, Credential, Governance, Group, GroupAccess,
-    GroupAssignment, GroupEligibility, License, Link, LinkMap, MemberKind, OnPremises,
+    AssignmentType, Catalog, CatalogRole, Credential, Governance, GovernanceRole, Group,
+    GroupAccess, GroupAssignment, GroupEligibility, License, Link, LinkMap, MemberKind, OnPremises,
     PackageAssignment, PackageGrant, PackagePolicy, PackageRequest, PackageRole, ReviewDecision,
     ReviewInstance, ReviewTarget, RoleAssignment, RoleDefinition, RoleEligibility,
     ServicePrincipal, ServicePrincipalClass, ServicePrincipalType, SignInActivity, Tenant, User,

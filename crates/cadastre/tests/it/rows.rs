@@ -36,7 +36,7 @@ pub struct Ended {
 }
 
 impl Register {
-    /// Every row of the three tables, removed ones too.
+    /// Every row of the tables that a crawl fills, removed ones too.
     pub async fn all_rows(&self) -> BTreeMap<(&'static str, String), (Row, Frame)> {
         let mut all = BTreeMap::new();
         for (table, _, key) in TABLES {
@@ -71,7 +71,7 @@ impl Register {
             .collect()
     }
 
-    /// The row versions of the three tables as PostgreSQL counts them: the same when nothing was written.
+    /// The row versions of the tables as PostgreSQL counts them: the same when nothing was written.
     pub async fn row_versions(&self) -> BTreeMap<(&'static str, i64), String> {
         let mut versions = BTreeMap::new();
         for (table, _, _) in TABLES {

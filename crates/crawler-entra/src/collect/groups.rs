@@ -27,6 +27,19 @@ use crate::{
 pub(crate) struct GroupsFound {
     /// Groups that can hold directory roles: the most likely ones to be in PIM.
     pub role_assignable: Vec<Parent>,
+    /// Other groups that PIM can manage; of very many, one more than are asked one by one.
+    pub may_be_in_pim: Vec<Parent>,
+    /// The list was read to its end.
+    pub is_whole: bool,
+}
+
+/// Groups that are asked one by one when PIM does not say which take part: two lists each, twenty to a batch.
+pub(super) const MAX_PIM_CANDIDATES: usize = 2_000;
+
+impl GroupsFound {
+    pub fn has_candidates(&self) -> bool {
+        !self.role_assignable.is_empty() || !self.may_be_in_pim.is_empty()
+    }
 }
 
 /// The reading of the list.
@@ -81,7 +94,10 @@ pub(crate) async fn groups(
         Ok(()) if reader.unreadable > 0 => Err(Stopped::Source(GraphError::LimitedObjects)),
         read => read,
     };
-    let GroupReader { found, feeder, .. } = reader;
+    let GroupReader {
+        mut found, feeder, ..
+    } = reader;
+    found.is_whole = ended.is_ok();
     if let Some(feeder) = feeder {
         feeder.end(ended.is_ok()).await;
     }
@@ -133,6 +149,10 @@ impl GroupReader<'_> {
             };
             if group.is_assignable_to_role == Some(true) {
                 self.found.role_assignable.push(parent.clone());
+            } else if self.found.may_be_in_pim.len() <= MAX_PIM_CANDIDATES
+                && mapping::can_be_in_pim(&group)
+            {
+                self.found.may_be_in_pim.push(parent.clone());
             }
             if let Some(feeder) = &mut self.feeder {
                 feeder.push(parent);

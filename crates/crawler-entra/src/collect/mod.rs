@@ -6,6 +6,7 @@
 
 mod children;
 mod collection;
+mod entitlement;
 mod feed;
 mod groups;
 mod list;
@@ -13,9 +14,12 @@ mod members;
 mod organization;
 mod pim_groups;
 mod principals;
+mod records;
+mod reviews;
 mod roles;
 
 pub(crate) use collection::{Run, crashed, skipped};
+pub(crate) use entitlement::entitlements;
 pub(crate) use feed::feed;
 pub(crate) use groups::{GroupsFound, groups};
 pub(crate) use members::group_links;
@@ -24,4 +28,5 @@ pub(crate) use organization::{
 };
 pub(crate) use pim_groups::pim_groups;
 pub(crate) use principals::{service_principals, users};
+pub(crate) use reviews::review_decisions;
 pub(crate) use roles::{role_assignments, role_definitions, role_eligibility};

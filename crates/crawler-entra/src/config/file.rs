@@ -6,7 +6,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
-use super::{ConfigError, CrawlConfig, GraphConfig, RegisterConfig, Selection, Tuning};
+use super::{
+    ConfigError, CrawlConfig, GraphConfig, REQUEST_WINDOW_DAYS, RegisterConfig, Selection, Tuning,
+};
 
 /// The file: JSON with `Graph.{TenantId, ClientId, ClientSecret}`. A key that is not named here is an error.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -22,6 +24,8 @@ pub struct ConfigFile {
     pub custom_user_attributes: Vec<String>,
     /// Further group properties.
     pub custom_group_attributes: Vec<String>,
+    /// Days back to which requests for access packages are read.
+    pub request_window_days: Option<u32>,
 }
 
 /// `Graph` in the file.
@@ -185,6 +189,7 @@ impl ConfigFile {
             custom_group_attributes: over
                 .custom_group_attributes
                 .unwrap_or(self.custom_group_attributes),
+            request_window_days: self.request_window_days.unwrap_or(REQUEST_WINDOW_DAYS),
             refresh_views: refresh_views.unwrap_or(true),
             dry_run: over.dry_run,
             take_over: over.take_over,

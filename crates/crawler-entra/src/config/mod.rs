@@ -47,6 +47,8 @@ pub struct CrawlConfig {
     pub custom_user_attributes: Vec<String>,
     /// Further group properties to read into the extended attributes.
     pub custom_group_attributes: Vec<String>,
+    /// Requests for access packages are read when they are not older than this many days.
+    pub request_window_days: u32,
     /// Ask for a refresh of the register's views at the end.
     pub refresh_views: bool,
     /// Read and map everything, send nothing.
@@ -84,6 +86,9 @@ pub struct RegisterConfig {
     /// The key.
     pub api_key: SecretString,
 }
+
+/// How far back requests for access packages are read unless it is said.
+pub const REQUEST_WINDOW_DAYS: u32 = 90;
 
 /// What to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,6 +205,7 @@ impl CrawlConfig {
             selection: Selection::default(),
             custom_user_attributes: Vec::new(),
             custom_group_attributes: Vec::new(),
+            request_window_days: REQUEST_WINDOW_DAYS,
             refresh_views: true,
             dry_run: false,
             take_over: false,

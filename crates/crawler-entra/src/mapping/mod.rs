@@ -4,16 +4,26 @@
 //! chance orders, so that an unchanged object always becomes the same record.
 
 mod assignment;
+mod entitlement;
 mod group;
 mod object;
+mod package_content;
+mod review;
 mod role;
 mod service_principal;
 mod user;
 mod window;
 
-pub(crate) use assignment::{GroupLink, group_link, pim_group_eligibility};
-pub(crate) use group::{GROUP_NAMES, GROUP_PROPERTIES, group};
+pub(crate) use assignment::{GroupLink, group_link, pim_group_assignment, pim_group_eligibility};
+pub(crate) use entitlement::{
+    CATALOG_PROPERTIES, GOVERNANCE_ROLE, PACKAGE_PROPERTIES, access_package, assignment_policy,
+    assignment_request, catalog, governance_role, governance_role_assignment, is_without_account,
+    package_assignment,
+};
+pub(crate) use group::{GROUP_NAMES, GROUP_PROPERTIES, can_be_in_pim, group};
 pub(crate) use object::Object;
+pub(crate) use package_content::{Content, SHAREPOINT_SITE, package_content};
+pub(crate) use review::{Review, Round, review, review_decision, review_round};
 pub(crate) use role::{Schedules, role_assignment, role_definition, role_eligibility};
 pub(crate) use service_principal::{SERVICE_PRINCIPAL_PROPERTIES, service_principal};
 pub(crate) use user::{USER_PROPERTIES, user};

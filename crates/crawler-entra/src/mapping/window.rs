@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use contract::records::{ResourceAssignment, ResourceRelationship};
+use contract::records::{CertificationDecision, ResourceAssignment, ResourceRelationship};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -67,6 +67,14 @@ impl Row for ResourceRelationship {
     fn row_key(&self) -> Self::Key {
         let role = self.role_name.clone();
         (self.parent_resource_id, self.child_resource_id, role)
+    }
+}
+
+impl Row for CertificationDecision {
+    type Key = Option<Uuid>;
+
+    fn row_key(&self) -> Self::Key {
+        self.id
     }
 }
 

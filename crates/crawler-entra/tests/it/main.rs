@@ -4,6 +4,7 @@ mod binary;
 mod cancelling;
 mod completeness;
 mod contents;
+mod governance;
 mod hostile_pages;
 mod resilience;
 mod security;

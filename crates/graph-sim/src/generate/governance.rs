@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::time::{days_from_today, midnight_from_today};
 use super::{activations, roles::RoleMaker};
 use crate::model::{
-    AccessPackage, Approver, Catalog, CatalogRole, GroupAccess, MemberKind, PackageAssignment,
-    PackageGrant, PackagePolicy, PackageRequest, PackageRole, Tenant,
+    AccessPackage, Approver, Catalog, CatalogRole, GovernanceRole, GroupAccess, MemberKind,
+    PackageAssignment, PackageGrant, PackagePolicy, PackageRequest, PackageRole, Tenant,
 };
 use crate::random::Random;
 use crate::spec::TenantSpec;
@@ -38,11 +38,20 @@ const TARGET_SCOPES: &[&str] = &[
     "allExternalUsers",
     "notSpecified",
 ];
-/// Well-known roles in entitlement management: catalog owner, catalog reader, access package manager.
-const CATALOG_ROLES: &[Uuid] = &[
-    Uuid::from_u128(0xae79_f266_94d4_4dab_b730_feca_7e13_2178),
-    Uuid::from_u128(0x4427_2f93_9762_48e8_af59_1b53_51b1_d6b3),
-    Uuid::from_u128(0x7f48_0852_ebdc_47d4_87de_0d84_9838_4a83),
+/// Well-known roles in entitlement management.
+const CATALOG_ROLES: &[(Uuid, &str)] = &[
+    (
+        Uuid::from_u128(0xae79_f266_94d4_4dab_b730_feca_7e13_2178),
+        "Catalog owner",
+    ),
+    (
+        Uuid::from_u128(0x4427_2f93_9762_48e8_af59_1b53_51b1_d6b3),
+        "Catalog reader",
+    ),
+    (
+        Uuid::from_u128(0x7f48_0852_ebdc_47d4_87de_0d84_9838_4a83),
+        "Access package manager",
+    ),
 ];
 
 /// Draws packages and what belongs to them.
@@ -66,6 +75,14 @@ pub(super) fn add(tenant: &mut Tenant, spec: &TenantSpec, mut random: Random) {
     let count = spec.access_packages.unwrap_or(usual);
     if count == 0 {
         return;
+    }
+    for (id, name) in CATALOG_ROLES {
+        let role = GovernanceRole {
+            id: *id,
+            display_name: (*name).to_owned(),
+            description: format!("{name} of entitlement management"),
+        };
+        tenant.governance.roles.insert(role.id, role);
     }
     let mut maker = GovernanceMaker::new(tenant, random);
     for place in 0..2 + count / 8 {
@@ -150,7 +167,7 @@ impl GovernanceMaker {
             id: self.random.uuid(),
             principal_id: *self.random.pick(&self.users),
             principal_kind: MemberKind::User,
-            role_definition_id: *self.random.pick(CATALOG_ROLES),
+            role_definition_id: self.random.pick(CATALOG_ROLES).0,
             catalog_id,
         })
     }

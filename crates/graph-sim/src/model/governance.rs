@@ -25,7 +25,9 @@ pub struct Governance {
     pub assignments: BTreeMap<Uuid, PackageAssignment>,
     /// Requests for packages by id.
     pub requests: BTreeMap<Uuid, PackageRequest>,
-    /// Roles in entitlement management by assignment id.
+    /// Roles that entitlement management knows, by id.
+    pub roles: BTreeMap<Uuid, GovernanceRole>,
+    /// Who holds them, by assignment id.
     pub catalog_roles: BTreeMap<Uuid, CatalogRole>,
     /// Access reviews by id.
     pub reviews: BTreeMap<Uuid, AccessReview>,
@@ -195,7 +197,18 @@ pub struct PackageRequest {
     pub completed: Option<DateTime<Utc>>,
 }
 
-/// A role in entitlement management.
+/// A role that entitlement management knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GovernanceRole {
+    /// Id.
+    pub id: Uuid,
+    /// Name.
+    pub display_name: String,
+    /// What it allows.
+    pub description: String,
+}
+
+/// Somebody's role in entitlement management.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CatalogRole {
     /// Id.

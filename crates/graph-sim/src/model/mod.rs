@@ -18,8 +18,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use governance::{
-    AccessPackage, Approver, Catalog, CatalogRole, Governance, GroupAssignment, PackageAssignment,
-    PackageGrant, PackagePolicy, PackageRequest, PackageRole,
+    AccessPackage, Approver, Catalog, CatalogRole, Governance, GovernanceRole, GroupAssignment,
+    PackageAssignment, PackageGrant, PackagePolicy, PackageRequest, PackageRole,
 };
 pub use group::{AdministrativeUnit, Group};
 pub use link::{Link, LinkMap, MemberKind};

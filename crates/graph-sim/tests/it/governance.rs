@@ -81,12 +81,11 @@ async fn an_object_names_what_it_belongs_to_only_when_that_is_expanded() {
         let known = &truth.assignments[&id(one)];
         assert_eq!(lower_id(&one["accessPackage"]["id"]), known.package_id);
         assert_eq!(lower_id(&one["assignmentPolicy"]["id"]), known.policy_id);
-        match known.target {
-            Some((target, _)) => assert_eq!(lower_id(&one["target"]["objectId"]), target),
-            None => {
-                without_account += 1;
-                assert!(one["target"]["objectId"].is_null());
-            }
+        if let Some((target, _)) = known.target {
+            assert_eq!(lower_id(&one["target"]["objectId"]), target);
+        } else {
+            without_account += 1;
+            assert!(one["target"]["objectId"].is_null());
         }
     }
     assert!(without_account > 0, "nobody's account is being made");

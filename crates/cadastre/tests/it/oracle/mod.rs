@@ -4,6 +4,7 @@
 //! person was wrong twice.
 
 mod assignments;
+mod governance;
 mod objects;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub type Row = Map<String, Value>;
 pub type Rows = BTreeMap<(&'static str, String), Row>;
 
 /// The tables that a crawl of Entra fills, with the entity's name on the wire and the key columns.
-pub const TABLES: [(&str, &str, &[&str]); 3] = [
+pub const TABLES: [(&str, &str, &[&str]); 8] = [
     ("principals", "principals", &["id"]),
     ("resources", "resources", &["id"]),
     (
@@ -35,6 +36,24 @@ pub const TABLES: [(&str, &str, &[&str]); 3] = [
             "assignment_type",
             "role_scope",
         ],
+    ),
+    (
+        "resource_relationships",
+        "resource-relationships",
+        &[
+            "parent_resource_id",
+            "child_resource_id",
+            "relationship_type",
+            "role_name",
+        ],
+    ),
+    ("governance_catalogs", "governance/catalogs", &["id"]),
+    ("assignment_policies", "governance/policies", &["id"]),
+    ("assignment_requests", "governance/requests", &["id"]),
+    (
+        "certification_decisions",
+        "governance/certifications",
+        &["id"],
     ),
 ];
 
@@ -78,12 +97,18 @@ pub fn expected(truth: &Truth) -> Rows {
             add(2, holders.assignment(ends, holder, assignment_type));
         }
     }
-    let roles = truth.role_assignments.iter();
-    roles.for_each(|one| add(2, role_assignment(&holders, one)));
+    for one in &truth.role_assignments {
+        let activated_using = truth.governance.role_activations.get(&one.id);
+        add(2, role_assignment(&holders, one, activated_using));
+    }
     let eligible = truth.role_eligibilities.iter();
     eligible.for_each(|one| add(2, role_eligibility(&holders, one)));
     let eligible = truth.group_eligibilities.iter();
     eligible.for_each(|one| add(2, group_eligibility(&holders, one)));
+    for (table, row) in governance::rows(&truth.governance, &holders) {
+        let place = TABLES.iter().position(|(name, ..)| *name == table);
+        add(place.expect("a table of a crawl"), row);
+    }
     rows
 }
 

@@ -12,10 +12,10 @@ use super::{Row, moment, row};
 
 /// Attributes without a column: what is not set and what is empty is left out.
 #[derive(Default)]
-struct Attributes(Map<String, Value>);
+pub(super) struct Attributes(Map<String, Value>);
 
 impl Attributes {
-    fn put(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(super) fn put(mut self, name: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let is_empty = match &value {
             Value::Null => true,
@@ -27,6 +27,10 @@ impl Attributes {
             self.0.insert(name.to_owned(), value);
         }
         self
+    }
+
+    pub(super) fn all(self) -> Map<String, Value> {
+        self.0
     }
 
     /// Graph's order of words is chance.
@@ -42,7 +46,7 @@ impl Attributes {
 }
 
 /// A moment as Graph writes it: with as many digits as it needs.
-fn date_text(at: DateTime<Utc>) -> String {
+pub(super) fn date_text(at: DateTime<Utc>) -> String {
     let text = at.format("%Y-%m-%dT%H:%M:%S%.9f").to_string();
     format!("{}Z", text.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::model::{
-    AccessPackage, Approver, Catalog, CatalogRole, PackageAssignment, PackagePolicy, PackageRequest,
+    AccessPackage, Approver, Catalog, CatalogRole, GovernanceRole, PackageAssignment,
+    PackagePolicy, PackageRequest,
 };
 use crate::routes::property::{Entity, Property, shown};
 use crate::routes::wire::{id, maybe_time, text, time, varied_id};
@@ -142,6 +143,21 @@ impl Entity for PackageRequest {
     ];
     fn odata_type(&self) -> &'static str {
         "#microsoft.graph.accessPackageAssignmentRequest"
+    }
+}
+
+impl Entity for GovernanceRole {
+    const NAME: &'static str = "unifiedRoleDefinition";
+    const PROPERTIES: &'static [Property<Self>] = &[
+        shown("id", |one| id(one.id)),
+        shown("displayName", |one| json!(one.display_name)),
+        shown("description", |one| json!(one.description)),
+        shown("isBuiltIn", |_| json!(true)),
+        shown("isEnabled", |_| json!(true)),
+        shown("templateId", |one| id(one.id)),
+    ];
+    fn odata_type(&self) -> &'static str {
+        "#microsoft.graph.unifiedRoleDefinition"
     }
 }
 

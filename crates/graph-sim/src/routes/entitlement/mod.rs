@@ -58,6 +58,13 @@ pub(crate) const ROUTES: &[Route] = &[
     )
     .needs_p2(),
     get(
+        "/roleManagement/entitlementManagement/roleDefinitions",
+        permissions::ENTITLEMENTS,
+        1,
+        roles,
+    )
+    .needs_p2(),
+    get(
         "/roleManagement/entitlementManagement/roleAssignments",
         permissions::ENTITLEMENTS,
         1,
@@ -353,6 +360,19 @@ fn role_and_scope(call: &Call<'_>, content: &PackageRole) -> (Value, Value) {
         "originSystem": system, "originId": scope_origin, "isRootScope": true,
     });
     (role, scope)
+}
+
+fn roles(call: &Call<'_>) -> Result<Body, GraphError> {
+    let paging = paging(call)?;
+    let objects = behind(&call.tenant.governance.roles, paging.after_id()?);
+    page(
+        call,
+        "roleDefinitions",
+        &paging,
+        objects,
+        |one| one.id,
+        |_, _| {},
+    )
 }
 
 fn catalog_roles(call: &Call<'_>) -> Result<Body, GraphError> {
