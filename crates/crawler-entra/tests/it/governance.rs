@@ -260,7 +260,7 @@ async fn requests_are_asked_for_ninety_days_back_unless_it_is_said_otherwise() {
         let mut asked = log.iter().rev();
         let asked = asked.find(|one| one.path.ends_with("/assignmentRequests"));
         let query = asked.expect("requests were asked for").query.clone();
-        let (_, since) = query.split_once("createdDateTime ge ").expect(&query);
+        let (_, since) = query.split_once("createdDateTime%20ge%20").expect(&query);
         let since: NaiveDate = since[..10].parse().expect("a day");
         let expected = (Utc::now() - TimeDelta::days(window)).date_naive();
         // The crawl may have begun before midnight.
