@@ -320,7 +320,7 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
     }
     if plan.governance {
         let entitlements = run.clone();
-        tasks.spawn(async move { (8, collect::entitlements(entitlements).await) });
+        tasks.spawn(async move { (8, Box::pin(collect::entitlements(entitlements)).await) });
         let run = run.clone();
         tasks.spawn(async move { (9, vec![collect::review_decisions(run).await]) });
     }
