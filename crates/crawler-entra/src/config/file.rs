@@ -290,7 +290,7 @@ mod tests {
         let file = ConfigFile::parse(
             r#"{"Graph": {"TenantId": "t", "ClientId": "2d7e5f90-c1a4-48b3-9e6d-0f8b3c5a7142",
                 "ClientSecret": "a", "BaseUrl": "https://file.example"},
-                "Sync": {"Pim": true, "Principals": false}, "CustomUserAttributes": ["a"]}"#,
+                "Sync": {"Pim": true, "Principals": false}, "CustomUserAttributes": ["a"], "RequestWindowDays": 30}"#,
         )
         .expect("usable");
         let config = file
@@ -308,6 +308,7 @@ mod tests {
         assert_eq!(config.graph.base_url.host_str(), Some("flag.example"));
         assert_eq!(config.graph.client_secret.expose_secret(), "b");
         assert_eq!(config.custom_user_attributes, ["c"]);
+        assert_eq!(config.request_window_days, 30);
         assert!(!config.selection.pim);
         assert!(!config.selection.principals);
     }

@@ -89,6 +89,8 @@ pub struct RegisterConfig {
 
 /// How far back requests for access packages are read unless it is said.
 pub const REQUEST_WINDOW_DAYS: u32 = 90;
+/// Requests are at most this old: entitlement management is younger.
+const LONGEST_REQUEST_WINDOW_DAYS: u32 = 36_500;
 
 /// What to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,6 +248,11 @@ impl CrawlConfig {
                 ));
             }
         }
+        if self.request_window_days > LONGEST_REQUEST_WINDOW_DAYS {
+            wrong.push(format!(
+                "RequestWindowDays must be at most {LONGEST_REQUEST_WINDOW_DAYS}"
+            ));
+        }
         if self.register.is_none() && !self.dry_run {
             wrong.push(
                 "the register's address and API key are needed unless this is a dry run".to_owned(),
@@ -323,6 +330,7 @@ mod tests {
         bad.graph.client_id = "me".into();
         bad.graph.base_url = "http://graph.example".parse().expect("url");
         bad.custom_user_attributes = vec!["a,b".into()];
+        bad.request_window_days = u32::MAX;
         bad.register = None;
         let Err(ConfigError::Invalid(wrong)) = bad.validate() else {
             panic!("must be refused");
@@ -333,11 +341,12 @@ mod tests {
             "Graph.ClientId",
             "Graph.BaseUrl",
             "CustomUserAttributes",
+            "RequestWindowDays",
             "register",
         ] {
             assert!(all.contains(named), "{named} in {all}");
         }
-        assert_eq!(wrong.len(), 5);
+        assert_eq!(wrong.len(), 6);
     }
 
     #[test]

@@ -75,7 +75,6 @@ pub fn assignment(dice: &mut Dice) -> Assignment {
                 "Governed",
                 "OAuth2Grant",
                 "Indirect",
-                "Scheduled",
             ],
         )
     };
