@@ -1,10 +1,10 @@
 //! Entitlement management: each list is a collection of its own, so that one that fails leaves the others alone.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -20,12 +20,14 @@ use super::{
     children::{ChildList, ChildReader},
     collection::{Collection, Ending, Run, commit},
     feed::{Feed, Parent},
-    records::{history_list, record_list, window_list},
+    list::{List, read_all},
+    records::{history_list, record_list, send_whole, window_list},
 };
 use crate::{
-    graph::Version,
+    graph::{GraphError, Version},
     mapping::{self, Content, Mapped},
     sink::{Sink, Target},
+    stopping::Stopped,
 };
 
 const PERMISSION: &str = "EntitlementManagement.Read.All";
@@ -75,26 +77,50 @@ async fn packages(run: &Arc<Run>) -> Vec<CollectionReport> {
         "{ROOT}/accessPackages?$select={select}&$expand=catalog&$top={}",
         page_size(run)
     );
-    let found: Mutex<(HashSet<Uuid>, Vec<Parent>)> = Mutex::default();
-    let map = |value| {
-        let package = mapping::access_package(value);
-        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-        // A list that starts again names its first packages twice.
-        if let Some(id) = package.as_ref().and_then(|one| one.id)
-            && found.0.insert(id)
-        {
-            found.1.push(Parent {
-                id,
-                name: package.as_ref().map(|one| one.display_name.clone()),
-                has_hidden_members: false,
-            });
-        }
-        package.into()
+    let (packages, read) = read_packages(run, &collection, &relative).await;
+    let parents = packages.values().map(parent).collect();
+    let packages: Vec<Resource> = packages.into_values().collect();
+    let sink = run.sink(target);
+    let report = send_whole(run, collection, &sink, (&packages, read), None).await;
+    let contents = contents(run, &report, parents).await;
+    std::iter::once(report).chain(contents).collect()
+}
+
+/// All packages, and how their reading ended. They are read as a whole, because what they give is asked of each of them: a
+/// package that is not known here would count as one that gives nothing.
+async fn read_packages(
+    run: &Run,
+    collection: &Collection,
+    relative: &str,
+) -> (BTreeMap<Uuid, Resource>, Result<(), Stopped>) {
+    let list = List {
+        version: Version::V1,
+        relative,
     };
-    let packages = record_list(run, collection, &run.sink(target), &relative, map, || None).await;
-    let (_, found) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let contents = contents(run, &packages, found).await;
-    std::iter::once(packages).chain(contents).collect()
+    let mut packages = BTreeMap::new();
+    let mut ended = Ok(());
+    match read_all(run, collection, list).await {
+        Ok(values) => {
+            for value in values {
+                match mapping::access_package(value).and_then(|one| Some((one.id?, one))) {
+                    Some((id, package)) => {
+                        packages.insert(id, package);
+                    }
+                    None => ended = Err(GraphError::LimitedObjects.into()),
+                }
+            }
+        }
+        Err(error) => ended = Err(error.into()),
+    }
+    (packages, ended)
+}
+
+fn parent(package: &Resource) -> Parent {
+    Parent {
+        id: package.id.unwrap_or(Uuid::nil()),
+        name: Some(package.display_name.clone()),
+        has_hidden_members: false,
+    }
 }
 
 /// What the contents of packages told beside the relationships.
@@ -187,12 +213,17 @@ async fn contents(
     let reader = ChildReader::new(list, collection, run.sink(target))
         .mapped_by(move |package, value| map_content(&shared, package, value));
     let reader = Arc::new(reader);
-    let shared = reader.clone();
     let is_whole = packages.status == CollectionStatus::Complete;
+    let known = parents.len();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let shared = (reader.clone(), asked.clone());
     let all_read = Feed::of(parents, is_whole)
         .read(run, IN_FLIGHT, move |run, packages| {
-            let reader = shared.clone();
-            async move { reader.read(&run, &packages).await }
+            let (reader, asked) = shared.clone();
+            async move {
+                asked.fetch_add(packages.len(), Ordering::Relaxed);
+                reader.read(&run, &packages).await;
+            }
         })
         .await;
     let mut found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
@@ -202,7 +233,9 @@ async fn contents(
         Err(_) => super::collection::crashed("a reader of package contents did not end"),
     };
     let sites = std::mem::take(&mut found.sites).into_values().collect();
-    let sites = sites_found(run, sites, &contents).await;
+    // Sites of a package that was not asked here are not known here.
+    let all_asked = asked.load(Ordering::Relaxed) == known;
+    let sites = sites_found(run, sites, &contents, all_asked).await;
     [contents, sites]
 }
 
@@ -211,24 +244,22 @@ async fn sites_found(
     run: &Run,
     sites: Vec<Resource>,
     contents: &CollectionReport,
+    all_asked: bool,
 ) -> CollectionReport {
     let collection = Collection::start(run, "package sites", PERMISSION);
-    if is_not_to_be_had(contents) {
+    if is_not_to_be_had(contents) || run.cancel.is_cancelled() {
         return collection.finish(like(contents));
     }
     let scope = [("resourceType", &mapping::SHAREPOINT_SITE)];
     let target = Target::new(Entity::Resources, &scope, "entra:packageSites:all");
     let sink: Sink<Resource> = run.sink(target);
-    if run.cancel.is_cancelled() {
-        return collection.finish(like(contents));
-    }
-    let complete = contents.status == CollectionStatus::Complete;
+    let is_whole = all_asked && contents.status == CollectionStatus::Complete;
     let sent = sink.push_all(&sites).await;
-    let closed = match sent {
+    let committed = match sent {
         Ok(()) => {
             collection.add(sites.len() as u64);
             let completeness = Completeness {
-                complete,
+                complete: is_whole,
                 incomplete_parents: Vec::new(),
             };
             commit(run, &sink, completeness).await
@@ -238,8 +269,8 @@ async fn sites_found(
             Err(stopped)
         }
     };
-    let ending = match closed {
-        Ok(answer) if complete => Ending::complete(answer),
+    let ending = match committed {
+        Ok(answer) if is_whole => Ending::complete(answer),
         Ok(answer) => Ending {
             status: CollectionStatus::Partial,
             message: Some("not every package was read, so nothing was removed".to_owned()),

@@ -29,7 +29,7 @@ pub(crate) struct GroupsFound {
     pub role_assignable: Vec<Parent>,
     /// Other groups that PIM can manage; of very many, one more than are asked one by one.
     pub may_be_in_pim: Vec<Parent>,
-    /// The list was read to its end.
+    /// These are all: the list was read to its end, and all of it here.
     pub is_whole: bool,
 }
 
@@ -95,9 +95,13 @@ pub(crate) async fn groups(
         read => read,
     };
     let GroupReader {
-        mut found, feeder, ..
+        mut found,
+        feeder,
+        seen,
+        ..
     } = reader;
-    found.is_whole = ended.is_ok();
+    // Groups that were counted and are not known here were read by somebody else.
+    found.is_whole = ended.is_ok() && seen.len() as u64 == collection.read();
     if let Some(feeder) = feeder {
         feeder.end(ended.is_ok()).await;
     }

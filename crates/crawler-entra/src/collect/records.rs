@@ -61,7 +61,20 @@ pub(super) async fn record_list<R: Serialize + Send + Sync>(
     end(run, collection, sink, read, message()).await
 }
 
-/// The same for a list of events: what the source no longer lists did happen, and stays in the register. Records land whole,
+/// Sends the records of a list that was read as a whole, and tells how its reading ended.
+pub(super) async fn send_whole<R: Serialize>(
+    run: &Run,
+    collection: Collection,
+    sink: &Sink<R>,
+    (records, read): (&[R], Result<(), Stopped>),
+    message: Option<String>,
+) -> CollectionReport {
+    let sent = sink.push_all(records).await;
+    collection.add(records.len() as u64);
+    end(run, collection, sink, read.and(sent), message).await
+}
+
+/// The same as [`record_list`] for a list of events: what the source no longer lists did happen, and stays in the register. Records land whole,
 /// as in any full load, so that what was cleared is cleared; only the commit never says that they are all there is.
 pub(super) async fn history_list<R: Serialize + Send + Sync>(
     run: &Run,
