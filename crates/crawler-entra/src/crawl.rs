@@ -362,11 +362,19 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
             vec![collect::role_eligibility(run).await]
         });
     }
+    if plan.governance {
+        part(&mut tasks, run, 11, collect::NAMES_OF_ENTITLEMENTS, |run| {
+            Box::pin(collect::entitlements(run))
+        });
+        part(&mut tasks, run, 12, &["review decisions"], |run| async {
+            vec![collect::review_decisions(run).await]
+        });
+    }
     let mut parts: Vec<Part> = Vec::new();
     while let Some(task) = tasks.join_next().await {
         match task {
             Ok(part) => parts.push(part),
-            Err(error) => parts.push((9, vec![collect::crashed(&error.to_string())])),
+            Err(error) => parts.push((99, vec![collect::crashed(&error.to_string())])),
         }
     }
     parts.sort_by_key(|(place, _)| *place);
@@ -479,8 +487,9 @@ fn spawn_groups(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
         });
     }
     if plan.pim {
-        part(tasks, run, 7, &["group eligibility"], |run| async {
-            vec![collect::pim_groups(run, was_found).await]
+        let names = ["group eligibility", "group schedules"];
+        part(tasks, run, 7, &names, |run| {
+            collect::pim_groups(run, was_found)
         });
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub role_definitions: bool,
     pub role_assignments: bool,
     pub pim: bool,
+    /// Entitlement management and access reviews.
+    pub governance: bool,
     /// Collections that are not read, and why.
     pub skipped: Vec<(&'static str, &'static str)>,
 }
@@ -66,7 +68,25 @@ impl Plan {
                 "tenant-wide grants",
             ],
         );
-        skip_unless(selection.pim, &["role eligibility", "group eligibility"]);
+        skip_unless(
+            selection.pim,
+            &["role eligibility", "group eligibility", "group schedules"],
+        );
+        skip_unless(
+            selection.governance,
+            &[
+                "catalogs",
+                "access packages",
+                "package contents",
+                "package sites",
+                "assignment policies",
+                "package assignments",
+                "assignment requests",
+                "governance roles",
+                "governance role assignments",
+                "review decisions",
+            ],
+        );
         let unbuilt = |is_wanted: bool| {
             if is_wanted {
                 NOT_IN_THIS_VERSION
@@ -74,7 +94,6 @@ impl Plan {
                 NOT_ASKED_FOR
             }
         };
-        skipped.push(("governance", unbuilt(selection.governance)));
         skipped.push(("contexts", unbuilt(selection.contexts)));
         Self {
             users: selection.principals,
@@ -92,6 +111,7 @@ impl Plan {
             role_definitions: selection.resources,
             role_assignments: selection.assignments,
             pim: selection.pim,
+            governance: selection.governance,
             skipped,
         }
     }
@@ -110,7 +130,7 @@ mod tests {
                 .find(|(n, _)| *n == name)
                 .map(|(_, why)| *why)
         };
-        assert_eq!(reason("governance"), Some(NOT_IN_THIS_VERSION));
+        assert_eq!(reason("catalogs"), None);
         assert_eq!(reason("contexts"), Some(NOT_IN_THIS_VERSION));
         assert_eq!(reason("agents"), Some(NOT_ASKED_FOR));
         assert_eq!(reason("users"), None);

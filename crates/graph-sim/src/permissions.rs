@@ -101,6 +101,16 @@ pub(crate) const PIM_GROUPS: &[&str] = &[
     "PrivilegedAccess.Read.AzureADGroup",
     "PrivilegedAccess.ReadWrite.AzureADGroup",
 ];
+pub(crate) const GROUP_ASSIGNMENTS: &[&str] = &[
+    "PrivilegedAssignmentSchedule.Read.AzureADGroup",
+    "PrivilegedAccess.Read.AzureADGroup",
+    "PrivilegedAccess.ReadWrite.AzureADGroup",
+];
+pub(crate) const ENTITLEMENTS: &[&str] = &[
+    "EntitlementManagement.Read.All",
+    "EntitlementManagement.ReadWrite.All",
+];
+pub(crate) const REVIEWS: &[&str] = &["AccessReview.Read.All", "AccessReview.ReadWrite.All"];
 /// Any of these lets a caller resolve ids; what it sees depends on the type.
 pub(crate) const ANY_OBJECT: &[&str] = &[
     "User.Read.All",

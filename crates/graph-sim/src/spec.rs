@@ -21,6 +21,8 @@ pub struct TenantSpec {
     pub disabled_fraction: f64,
     /// Share of users and groups that come from Active Directory.
     pub synced_fraction: f64,
+    /// Number of access packages; one per 60 groups where not said.
+    pub access_packages: Option<usize>,
 }
 
 impl TenantSpec {
@@ -32,6 +34,15 @@ impl TenantSpec {
             groups,
             service_principals,
             ..Self::default()
+        }
+    }
+
+    /// The same tenant with this many access packages.
+    #[must_use]
+    pub fn with_access_packages(self, count: usize) -> Self {
+        Self {
+            access_packages: Some(count),
+            ..self
         }
     }
 }
@@ -47,6 +58,7 @@ impl Default for TenantSpec {
             guest_fraction: 0.12,
             disabled_fraction: 0.06,
             synced_fraction: 0.45,
+            access_packages: None,
         }
     }
 }

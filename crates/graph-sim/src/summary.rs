@@ -66,6 +66,16 @@ pub struct ChangeSummary {
     pub added_group_eligibilities: Vec<String>,
     /// Group eligibilities that ended.
     pub removed_group_eligibilities: Vec<String>,
+    /// New assignments of access packages.
+    pub added_package_assignments: Vec<Uuid>,
+    /// Assignments of access packages that are no more.
+    pub removed_package_assignments: Vec<Uuid>,
+    /// New requests for access packages.
+    pub added_package_requests: Vec<Uuid>,
+    /// Access packages with anything changed.
+    pub updated_packages: Vec<Uuid>,
+    /// Access reviews with anything changed.
+    pub updated_reviews: Vec<Uuid>,
 }
 
 impl ChangeSummary {
@@ -73,6 +83,7 @@ impl ChangeSummary {
     pub fn between(before: &Tenant, after: &Tenant) -> Self {
         let members = links(&group_links(&before.members), &group_links(&after.members));
         let owners = links(&group_links(&before.owners), &group_links(&after.owners));
+        let (was, is) = (&before.governance, &after.governance);
         Self {
             created_users: missing(&after.users, &before.users),
             updated_users: updated(&before.users, &after.users),
@@ -128,6 +139,11 @@ impl ChangeSummary {
                 &before.group_eligibilities,
                 &after.group_eligibilities,
             ),
+            added_package_assignments: missing(&is.assignments, &was.assignments),
+            removed_package_assignments: missing(&was.assignments, &is.assignments),
+            added_package_requests: missing(&is.requests, &was.requests),
+            updated_packages: updated(&was.packages, &is.packages),
+            updated_reviews: updated(&was.reviews, &is.reviews),
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::{
-    AdministrativeUnit, AppRoleAssignment, Application, FederatedCredential, Group,
+    AdministrativeUnit, AppRoleAssignment, Application, FederatedCredential, Governance, Group,
     GroupEligibility, LinkMap, MemberKind, PermissionGrant, RoleAssignment, RoleDefinition,
     RoleEligibility, ServicePrincipal, Tenant, User,
 };
@@ -105,6 +105,8 @@ pub struct Truth {
     pub group_eligibilities: Vec<TruthGroupEligibility>,
     /// Groups onboarded to PIM for Groups.
     pub pim_groups: Vec<Uuid>,
+    /// Entitlement management, access reviews, activations.
+    pub governance: Governance,
 }
 
 impl Tenant {
@@ -130,6 +132,7 @@ impl Tenant {
             role_eligibilities: self.role_eligibilities.values().cloned().collect(),
             group_eligibilities: self.group_eligibilities.values().cloned().collect(),
             pim_groups: self.pim_groups.iter().copied().collect(),
+            governance: self.governance.clone(),
         }
     }
 }

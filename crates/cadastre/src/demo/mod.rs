@@ -220,6 +220,8 @@ async fn crawl_tenant(
         pim: true,
         ..Selection::default()
     };
+    // The simulated tenant's days are always the same ones.
+    config.request_window_days = 36_500;
     // A demo that was killed leaves its sessions open.
     config.take_over = true;
     let display = Arc::new(Display::new(ProgressForm::automatic()));

@@ -248,7 +248,15 @@ async fn without_the_licence_for_pim_what_was_known_of_eligibility_stays() {
     };
     register.restart_simulator(unlicensed).await;
     let report = crawl_small_pages(&register).await;
-    for name in ["role eligibility", "group eligibility"] {
+    for name in [
+        "role eligibility",
+        "group eligibility",
+        "group schedules",
+        "access packages",
+        "package contents",
+        "package assignments",
+        "review decisions",
+    ] {
         let line = line(&report, name);
         assert_eq!(line.status, CollectionStatus::Unlicensed, "{line:#?}");
     }
@@ -257,7 +265,7 @@ async fn without_the_licence_for_pim_what_was_known_of_eligibility_stays() {
     assert!(assignments.message.is_some(), "{assignments:#?}");
     assert_eq!(register.removed().await, []);
     assert!(register.held().await.is_empty());
-    // Everything as it was; only PIM knows since when and until when a role is held.
+    // Everything as it was; only PIM knows since when, until when and out of which eligibility a role is held.
     let mut expected = oracle::expected(&register.simulator.truth());
     for row in expected.values_mut() {
         let is = |column: &str, word: &str| row.get(column).is_some_and(|value| value == word);
@@ -265,6 +273,7 @@ async fn without_the_licence_for_pim_what_was_known_of_eligibility_stays() {
             for column in ["state", "start_date_time", "expiration_date_time"] {
                 row.insert(column.to_owned(), serde_json::Value::Null);
             }
+            row.insert("extended_attributes".to_owned(), serde_json::json!({}));
         }
     }
     let differences = differences(&expected, &register.live_rows().await);

@@ -95,16 +95,24 @@ impl Register {
         let mut config = CrawlConfig::new(graph, register);
         config.selection = Selection {
             service_principals: true,
-            governance: false,
             contexts: false,
             pim: true,
             ..Selection::default()
         };
+        // The tenant's days do not go by as ours do.
+        config.request_window_days = 36_500;
         config.tuning = Tuning {
             first_backoff: Duration::from_millis(20),
             max_backoff: Duration::from_millis(200),
             ..Tuning::default()
         };
+        config
+    }
+
+    /// Everything but entitlement management and access reviews.
+    pub fn ungoverned(&self) -> CrawlConfig {
+        let mut config = self.config();
+        config.selection.governance = false;
         config
     }
 

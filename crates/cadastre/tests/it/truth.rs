@@ -102,7 +102,14 @@ fn assert_holds_every_kind(rows: &Rows) {
         kinds.insert(match *table {
             "principals" => word("principal_type"),
             "resources" => word("resource_type"),
-            "resource_relationships" => word("relationship_type"),
+            "resource_relationships" => match word("role_name") {
+                none if none == "-" => word("relationship_type"),
+                role => format!("{role} of {}", word("relationship_type")),
+            },
+            "assignment_policies" => format!("policy for {}", word("allowed_target_scope")),
+            "assignment_requests" => format!("request {}", word("state")),
+            "certification_decisions" => format!("decision {}", word("decision")),
+            "governance_catalogs" => format!("catalog {}", word("catalog_type")),
             _ => format!(
                 "{} {} {}",
                 word("assignment_type"),
@@ -162,6 +169,26 @@ fn assert_holds_every_kind(rows: &Rows) {
         "Eligible EntraGroup User",
         "eligible as owner",
         "activated",
+        "BusinessRole",
+        "SharePointSite",
+        "EntitlementManagementRole",
+        "Governed BusinessRole User",
+        "Governed BusinessRole ServicePrincipal",
+        "Direct EntitlementManagementRole User",
+        "Scheduled EntraGroup User",
+        "Member of Contains",
+        "Owner of Contains",
+        "Team members of Contains",
+        "policy for allMemberUsers",
+        "policy for allExternalUsers",
+        "request Delivered",
+        "request PendingApproval",
+        "request Denied",
+        "decision Approve",
+        "decision Deny",
+        "decision NotReviewed",
+        "catalog serviceDefault",
+        "catalog userManaged",
     ] {
         assert!(kinds.contains(kind), "no {kind} among {kinds:#?}");
     }

@@ -85,7 +85,7 @@ pub(super) struct Args {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_assignments: Option<bool>,
 
-    /// Entitlement management and access reviews; not part of this version, reported as skipped [default: true]
+    /// Entitlement management and access reviews [default: true]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_governance: Option<bool>,
 
@@ -93,7 +93,7 @@ pub(super) struct Args {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_contexts: Option<bool>,
 
-    /// PIM eligibility for directory roles and groups [default: false]
+    /// PIM: eligibility for directory roles and groups, active assignments in groups [default: false]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sync_pim: Option<bool>,
 

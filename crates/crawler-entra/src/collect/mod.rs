@@ -7,6 +7,7 @@
 mod applications;
 mod children;
 mod collection;
+mod entitlement;
 mod feed;
 mod grants;
 mod groups;
@@ -15,7 +16,9 @@ mod members;
 mod organization;
 mod pim_groups;
 mod principals;
+mod records;
 mod registrations;
+mod reviews;
 mod roles;
 mod shelf;
 
@@ -23,6 +26,7 @@ pub(crate) use applications::{
     NAMES_OF_APPLICATION_LINKS, NAMES_OF_APPLICATIONS, Wanted, applications,
 };
 pub(crate) use collection::{Run, crashed, skipped};
+pub(crate) use entitlement::{NAMES_OF_ENTITLEMENTS, entitlements};
 pub(crate) use feed::feed;
 pub(crate) use grants::grants;
 pub(crate) use groups::{GroupsFound, groups};
@@ -33,4 +37,5 @@ pub(crate) use organization::{
 pub(crate) use pim_groups::pim_groups;
 pub(crate) use principals::{NAMES_OF_SERVICE_PRINCIPALS, users};
 pub(crate) use registrations::registrations;
+pub(crate) use reviews::review_decisions;
 pub(crate) use roles::{role_assignments, role_definitions, role_eligibility};

@@ -8,8 +8,8 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Cloud, ConfigError, CrawlConfig, GraphConfig, Network, NetworkSection, RegisterConfig,
-    Selection, SignInMethod, SignInSection, Tuning, signing_in::Variable,
+    Cloud, ConfigError, CrawlConfig, GraphConfig, Network, NetworkSection, REQUEST_WINDOW_DAYS,
+    RegisterConfig, Selection, SignInMethod, SignInSection, Tuning, signing_in::Variable,
 };
 
 /// The file: JSON with `Graph.{TenantId, ClientId, ClientSecret}`. A key that is not named here is an error.
@@ -28,6 +28,8 @@ pub struct ConfigFile {
     pub custom_user_attributes: Vec<String>,
     /// Further group properties.
     pub custom_group_attributes: Vec<String>,
+    /// Days back to which requests for access packages are read.
+    pub request_window_days: Option<u32>,
 }
 
 /// `Graph` in the file.
@@ -218,6 +220,7 @@ impl ConfigFile {
             custom_group_attributes: over
                 .custom_group_attributes
                 .unwrap_or(self.custom_group_attributes),
+            request_window_days: self.request_window_days.unwrap_or(REQUEST_WINDOW_DAYS),
             refresh_views: refresh_views.unwrap_or(true),
             dry_run: over.dry_run,
             take_over: over.take_over,
@@ -384,7 +387,7 @@ mod tests {
         let file = ConfigFile::parse(
             r#"{"Graph": {"TenantId": "t", "ClientId": "2d7e5f90-c1a4-48b3-9e6d-0f8b3c5a7142",
                 "ClientSecret": "a", "BaseUrl": "https://file.example"},
-                "Sync": {"Pim": true, "Principals": false}, "CustomUserAttributes": ["a"]}"#,
+                "Sync": {"Pim": true, "Principals": false}, "CustomUserAttributes": ["a"], "RequestWindowDays": 30}"#,
         )
         .expect("usable");
         let config = file
@@ -402,6 +405,7 @@ mod tests {
         assert_eq!(config.graph.base_url.host_str(), Some("flag.example"));
         assert_eq!(secret_of(&config), "b");
         assert_eq!(config.custom_user_attributes, ["c"]);
+        assert_eq!(config.request_window_days, 30);
         assert!(!config.selection.pim);
         assert!(!config.selection.principals);
     }

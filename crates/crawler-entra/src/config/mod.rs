@@ -67,6 +67,8 @@ pub struct CrawlConfig {
     pub custom_user_attributes: Vec<String>,
     /// Further group properties to read into the extended attributes.
     pub custom_group_attributes: Vec<String>,
+    /// Requests for access packages are read when they are not older than this many days.
+    pub request_window_days: u32,
     /// Ask for a refresh of the register's views at the end.
     pub refresh_views: bool,
     /// Read and map everything, send nothing.
@@ -108,6 +110,11 @@ pub struct RegisterConfig {
     /// The key.
     pub api_key: SecretString,
 }
+
+/// How far back requests for access packages are read unless it is said.
+pub const REQUEST_WINDOW_DAYS: u32 = 90;
+/// Requests are at most this old: entitlement management is younger.
+const LONGEST_REQUEST_WINDOW_DAYS: u32 = 36_500;
 
 /// What to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,6 +274,7 @@ impl CrawlConfig {
             selection: Selection::default(),
             custom_user_attributes: Vec::new(),
             custom_group_attributes: Vec::new(),
+            request_window_days: REQUEST_WINDOW_DAYS,
             refresh_views: true,
             dry_run: false,
             take_over: false,
@@ -304,6 +312,11 @@ impl CrawlConfig {
                     attribute.chars().take(60).collect::<String>()
                 ));
             }
+        }
+        if self.request_window_days > LONGEST_REQUEST_WINDOW_DAYS {
+            wrong.push(format!(
+                "RequestWindowDays must be at most {LONGEST_REQUEST_WINDOW_DAYS}"
+            ));
         }
         wrong
     }
@@ -389,6 +402,7 @@ mod tests {
         bad.graph.client_id = "me".into();
         bad.graph.base_url = "http://graph.example".parse().expect("url");
         bad.custom_user_attributes = vec!["a,b".into()];
+        bad.request_window_days = u32::MAX;
         bad.register = None;
         let Err(ConfigError::Invalid(wrong)) = bad.validate() else {
             panic!("must be refused");
@@ -399,11 +413,12 @@ mod tests {
             "Graph.ClientId",
             "Graph.BaseUrl",
             "CustomUserAttributes",
+            "RequestWindowDays",
             "register",
         ] {
             assert!(all.contains(named), "{named} in {all}");
         }
-        assert_eq!(wrong.len(), 5);
+        assert_eq!(wrong.len(), 6);
     }
 
     #[test]

@@ -5,10 +5,13 @@
 
 mod application;
 mod assignment;
+mod entitlement;
 mod grant;
 mod group;
 mod object;
+mod package_content;
 mod registration;
+mod review;
 mod role;
 mod service_principal;
 mod user;
@@ -18,17 +21,24 @@ pub(crate) use application::{
     ApplicationParts, SERVICE_PRINCIPAL_APP_ROLES, app_role_id, application_parts, default_access,
     has_app_role,
 };
-pub(crate) use assignment::{GroupLink, group_link, pim_group_eligibility};
+pub(crate) use assignment::{GroupLink, group_link, pim_group_assignment, pim_group_eligibility};
+pub(crate) use entitlement::{
+    CATALOG_PROPERTIES, GOVERNANCE_ROLE, PACKAGE_PROPERTIES, access_package, assignment_policy,
+    assignment_request, catalog, governance_role, governance_role_assignment, is_without_account,
+    package_assignment,
+};
 pub(crate) use grant::{
     APP_ROLE_ASSIGNMENT_PROPERTIES, GRANT_PROPERTIES, Grant, app_role_assignment, grant, owner,
     sponsor,
 };
-pub(crate) use group::{GROUP_NAMES, GROUP_PROPERTIES, group};
+pub(crate) use group::{GROUP_NAMES, GROUP_PROPERTIES, can_be_in_pim, group};
 pub(crate) use object::Object;
+pub(crate) use package_content::{Content, SHAREPOINT_SITE, package_content};
 pub(crate) use registration::{
     FEDERATED_CREDENTIAL_PROPERTIES, REGISTRATION_NAMES, REGISTRATION_PROPERTIES,
     federated_credential, registration,
 };
+pub(crate) use review::{Review, Round, review, review_decision, review_round};
 pub(crate) use role::{Schedules, role_assignment, role_definition, role_eligibility};
 pub(crate) use service_principal::{SERVICE_PRINCIPAL_PROPERTIES, service_principal};
 pub(crate) use user::{USER_PROPERTIES, user};

@@ -166,6 +166,8 @@ fn config(simulator: &Simulator, register: RegisterConfig) -> CrawlConfig {
     config.selection = Selection {
         service_principals: true,
         pim: true,
+        // Twice the sessions, all ended in the same way.
+        governance: false,
         ..Selection::default()
     };
     config.tuning = Tuning {

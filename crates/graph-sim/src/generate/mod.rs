@@ -1,11 +1,14 @@
 //! Builds a tenant from a [`TenantSpec`]. Every part draws from a random stream
 //! of its own, so that a change in one part does not reshuffle the rest.
 
+mod activations;
 mod app_access;
+mod governance;
 mod groups;
 mod links;
 mod names;
 mod principals;
+mod reviews;
 mod role_catalogue;
 mod roles;
 mod time;
@@ -16,14 +19,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+pub(crate) use activations::add_assignment;
 pub(crate) use app_access::{AccessMaker, is_own as is_own_application};
+pub(crate) use governance::GovernanceMaker;
 pub(crate) use groups::GroupMaker;
 pub(crate) use principals::PrincipalMaker;
+pub(crate) use reviews::decide;
 pub(crate) use roles::RoleMaker;
 pub(crate) use users::UserMaker;
 pub(crate) use words::{DEPARTMENTS, OFFICES};
 
-use crate::model::{AppAccess, LinkMap, Tenant};
+use crate::model::{AppAccess, Governance, LinkMap, Tenant};
 use crate::random::Random;
 use crate::spec::TenantSpec;
 
@@ -88,6 +94,8 @@ impl Tenant {
         roles::add_units(&mut tenant, &mut roles);
         roles::add_holders(&mut tenant, &mut roles);
         app_access::add(&mut tenant, stream("app access"));
+        governance::add(&mut tenant, spec, stream("governance"));
+        reviews::add(&mut tenant, stream("reviews"));
         tenant
     }
 }
@@ -116,5 +124,6 @@ fn empty(spec: &TenantSpec) -> Tenant {
         role_eligibilities: BTreeMap::new(),
         group_eligibilities: BTreeMap::new(),
         pim_groups: BTreeSet::new(),
+        governance: Governance::default(),
     }
 }

@@ -5,8 +5,10 @@
 //! order every time.
 
 mod app_access;
+mod governance;
 mod group;
 mod link;
+mod review;
 mod role;
 mod service_principal;
 mod user;
@@ -19,8 +21,13 @@ use uuid::Uuid;
 pub use app_access::{
     AppAccess, AppRoleAssignment, FederatedCredential, PermissionGrant, RequestedAccess,
 };
+pub use governance::{
+    AccessPackage, Approver, Catalog, CatalogRole, Governance, GovernanceRole, GroupAssignment,
+    PackageAssignment, PackageGrant, PackagePolicy, PackageRequest, PackageRole,
+};
 pub use group::{AdministrativeUnit, Group};
 pub use link::{Link, LinkMap, MemberKind};
+pub use review::{AccessReview, ReviewDecision, ReviewInstance, ReviewTarget};
 pub use role::{
     AssignmentType, GroupAccess, GroupEligibility, RoleAssignment, RoleDefinition, RoleEligibility,
 };
@@ -75,6 +82,8 @@ pub struct Tenant {
     pub group_eligibilities: BTreeMap<String, GroupEligibility>,
     /// Groups onboarded to PIM for Groups.
     pub pim_groups: BTreeSet<Uuid>,
+    /// Entitlement management, access reviews, activations.
+    pub governance: Governance,
 }
 
 impl Tenant {
@@ -160,6 +169,7 @@ impl Tenant {
             !gone.contains(&eligibility.principal_id) && !gone.contains(&eligibility.group_id)
         });
         self.pim_groups.retain(|id| !gone.contains(id));
+        self.governance.forget(&gone);
     }
 
     /// The eligibilities of one group, without looking at those of others.
@@ -230,6 +240,7 @@ impl Tenant {
         }
         found.extend(self.dangling_roles());
         found.extend(self.dangling_app_access());
+        found.extend(self.governance.inconsistencies(self));
         found
     }
 

@@ -1,9 +1,11 @@
 //! The routes of Graph, one module per family. A family is a table of [`Route`]s;
 //! adding one means writing its module and naming its table in [`tables`].
 
+mod access_reviews;
 mod app_access;
 mod applications;
 pub(crate) mod delta;
+mod entitlement;
 mod groups;
 mod objects;
 mod organization;
@@ -167,7 +169,7 @@ impl Route {
     }
 }
 
-fn tables() -> [&'static [Route]; 10] {
+fn tables() -> [&'static [Route]; 12] {
     [
         delta::ROUTES,
         users::ROUTES,
@@ -179,6 +181,8 @@ fn tables() -> [&'static [Route]; 10] {
         pim_groups::ROUTES,
         objects::ROUTES,
         app_access::ROUTES,
+        entitlement::ROUTES,
+        access_reviews::ROUTES,
     ]
 }
 

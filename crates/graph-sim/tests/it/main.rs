@@ -8,6 +8,7 @@ mod client;
 mod deltas;
 mod faults;
 mod followers;
+mod governance;
 mod links;
 mod lists;
 mod permissions;

@@ -5,6 +5,7 @@
 
 mod applications;
 mod assignments;
+mod governance;
 mod objects;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ pub type Row = Map<String, Value>;
 pub type Rows = BTreeMap<(&'static str, String), Row>;
 
 /// The tables that a crawl of Entra fills, with the entity's name on the wire and the key columns.
-pub const TABLES: [(&str, &str, &[&str]); 4] = [
+pub const TABLES: [(&str, &str, &[&str]); 8] = [
     ("principals", "principals", &["id"]),
     ("resources", "resources", &["id"]),
     (
@@ -46,6 +47,14 @@ pub const TABLES: [(&str, &str, &[&str]); 4] = [
             "relationship_type",
             "role_name",
         ],
+    ),
+    ("governance_catalogs", "governance/catalogs", &["id"]),
+    ("assignment_policies", "governance/policies", &["id"]),
+    ("assignment_requests", "governance/requests", &["id"]),
+    (
+        "certification_decisions",
+        "governance/certifications",
+        &["id"],
     ),
 ];
 
@@ -89,13 +98,19 @@ pub fn expected(truth: &Truth) -> Rows {
             add(2, holders.assignment(ends, holder, assignment_type));
         }
     }
-    let roles = truth.role_assignments.iter();
-    roles.for_each(|one| add(2, role_assignment(&holders, one)));
+    for one in &truth.role_assignments {
+        let activated_using = truth.governance.role_activations.get(&one.id);
+        add(2, role_assignment(&holders, one, activated_using));
+    }
     let eligible = truth.role_eligibilities.iter();
     eligible.for_each(|one| add(2, role_eligibility(&holders, one)));
     let eligible = truth.group_eligibilities.iter();
     eligible.for_each(|one| add(2, group_eligibility(&holders, one)));
     add_applications(truth, &holders, &mut add);
+    for (table, row) in governance::rows(&truth.governance, &holders) {
+        let place = TABLES.iter().position(|(name, ..)| *name == table);
+        add(place.expect("a table of a crawl"), row);
+    }
     rows
 }
 

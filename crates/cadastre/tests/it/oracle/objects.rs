@@ -29,6 +29,10 @@ impl Attributes {
         self
     }
 
+    pub(super) fn all(self) -> Map<String, Value> {
+        self.0
+    }
+
     /// Graph's order of words is chance.
     pub(super) fn words(self, name: &str, words: &[String]) -> Self {
         let mut words = words.to_vec();
