@@ -66,6 +66,11 @@ pub mod resource_type {
     pub const ENTRA_ADMINISTRATIVE_UNIT: TypeName = TypeName::known("EntraAdministrativeUnit");
     /// An application registration.
     pub const ENTRA_APPLICATION: TypeName = TypeName::known("EntraApplication");
+    /// A conditional access policy.
+    pub const ENTRA_CONDITIONAL_ACCESS_POLICY: TypeName =
+        TypeName::known("EntraConditionalAccessPolicy");
+    /// A location that conditional access policies name.
+    pub const ENTRA_NAMED_LOCATION: TypeName = TypeName::known("EntraNamedLocation");
     /// An access package.
     pub const BUSINESS_ROLE: TypeName = TypeName::known("BusinessRole");
 }
