@@ -1,5 +1,7 @@
 //! Life goes on: a seeded round of changes that keeps the tenant consistent.
 
+mod people;
+
 use uuid::Uuid;
 
 use crate::generate::{
@@ -39,6 +41,7 @@ impl Tenant {
         round.move_members(self);
         round.move_owners(self);
         round.move_roles(self);
+        people::change(self, seed, fraction.min(1.0));
         ChangeSummary::between(&before, self)
     }
 }

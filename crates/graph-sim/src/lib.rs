@@ -47,9 +47,10 @@ mod truth;
 
 pub use error::SimError;
 pub use model::{
-    AdministrativeUnit, AppRole, Application, AssignmentType, Credential, Group, GroupAccess,
-    GroupEligibility, License, Link, LinkMap, MemberKind, OnPremises, RoleAssignment,
-    RoleDefinition, RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
+    AdministrativeUnit, AppRole, Application, AssignmentType, ConditionalAccessPolicy, Credential,
+    DeletedUser, Domain, Group, GroupAccess, GroupEligibility, License, Link, LinkMap, MemberKind,
+    NamedLocation, OnPremises, Place, RoleAssignment, RoleDefinition, RoleEligibility,
+    SecurityAttributes, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
     SignInActivity, Tenant, User, UserType,
 };
 pub use options::{Limit, RetryAfterForm, SimOptions, Throttle};
@@ -61,5 +62,5 @@ pub use summary::ChangeSummary;
 pub use truth::{
     Truth, TruthAdministrativeUnit, TruthApplication, TruthGroup, TruthGroupEligibility, TruthLink,
     TruthOwner, TruthRole, TruthRoleAssignment, TruthRoleEligibility, TruthServicePrincipal,
-    TruthUser,
+    TruthUnitMember, TruthUser,
 };

@@ -29,6 +29,8 @@ pub struct SimOptions {
     pub p1_licensed: bool,
     /// Tenant has Entra ID P2 (PIM).
     pub p2_licensed: bool,
+    /// Sign-in activity comes for 120 users at a time only, as in some tenants.
+    pub short_activity_pages: bool,
     /// Answer batches in another order than asked, as Graph may.
     pub shuffle_batches: bool,
     /// How many requests the log keeps (the oldest are forgotten first).
@@ -49,6 +51,7 @@ impl Default for SimOptions {
             latency: Duration::ZERO,
             p1_licensed: true,
             p2_licensed: true,
+            short_activity_pages: false,
             shuffle_batches: true,
             log_capacity: 10_000,
             port: 0,

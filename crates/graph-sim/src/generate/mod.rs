@@ -4,10 +4,12 @@
 mod groups;
 mod links;
 mod names;
+mod policies;
 mod principals;
 mod role_catalogue;
 mod roles;
 mod time;
+mod units;
 mod users;
 mod words;
 
@@ -18,6 +20,8 @@ use uuid::Uuid;
 pub(crate) use groups::GroupMaker;
 pub(crate) use principals::PrincipalMaker;
 pub(crate) use roles::RoleMaker;
+pub(crate) use time::{days_from_today, today};
+pub(crate) use units::UnitMaker;
 pub(crate) use users::UserMaker;
 pub(crate) use words::{DEPARTMENTS, OFFICES};
 
@@ -85,6 +89,12 @@ impl Tenant {
         roles::add_definitions(&mut tenant, &mut roles);
         roles::add_units(&mut tenant, &mut roles);
         roles::add_holders(&mut tenant, &mut roles);
+        let mut unit_stream = stream("administrative units");
+        let count = spec.administrative_units();
+        units::add_members(&mut tenant, count, &mut unit_stream);
+        policies::add_security_attributes(&mut tenant, &mut stream("security attributes"));
+        policies::add_policies(&mut tenant, &mut stream("policies"));
+        policies::add_deleted_users(&mut tenant, &mut stream("deleted users"));
         tenant
     }
 }
@@ -103,6 +113,11 @@ fn empty(spec: &TenantSpec) -> Tenant {
         service_principals: BTreeMap::new(),
         applications: BTreeMap::new(),
         administrative_units: BTreeMap::new(),
+        unit_members: LinkMap::default(),
+        deleted_users: BTreeMap::new(),
+        conditional_access_policies: BTreeMap::new(),
+        named_locations: BTreeMap::new(),
+        domains: policies::domains(),
         members: LinkMap::default(),
         owners: LinkMap::default(),
         service_principal_owners: LinkMap::default(),

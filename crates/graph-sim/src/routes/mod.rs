@@ -2,14 +2,17 @@
 //! adding one means writing its module and naming its table in [`tables`].
 
 mod applications;
+mod attributes;
 mod groups;
 mod objects;
 mod organization;
 mod paging;
 mod pim_groups;
+mod policies;
 mod property;
 mod roles;
 mod service_principals;
+mod units;
 mod users;
 mod wire;
 
@@ -63,6 +66,8 @@ pub(crate) struct Call<'a> {
     pub(crate) p1_licensed: bool,
     /// The tenant has Entra ID P2.
     pub(crate) p2_licensed: bool,
+    /// Sign-in activity comes for 120 users at a time only.
+    pub(crate) short_activity_pages: bool,
 }
 
 impl Call<'_> {
@@ -155,7 +160,7 @@ impl Route {
     }
 }
 
-fn tables() -> [&'static [Route]; 8] {
+fn tables() -> [&'static [Route]; 11] {
     [
         users::ROUTES,
         groups::ROUTES,
@@ -165,6 +170,9 @@ fn tables() -> [&'static [Route]; 8] {
         roles::ROUTES,
         pim_groups::ROUTES,
         objects::ROUTES,
+        units::ROUTES,
+        policies::ROUTES,
+        attributes::ROUTES,
     ]
 }
 

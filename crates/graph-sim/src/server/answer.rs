@@ -38,6 +38,9 @@ pub(crate) enum Outcome {
     Omit,
 }
 
+/// Stands for the shape of error that has no code.
+const ODD: &str = "";
+
 /// An error with Graph's status and code.
 #[derive(Debug, Clone)]
 pub(crate) struct GraphError {
@@ -83,6 +86,11 @@ impl GraphError {
         )
     }
 
+    /// A refusal in a shape of its own, without code: `{"value": "…"}`.
+    pub(crate) fn odd(message: &str) -> Self {
+        Self::new(400, ODD, message)
+    }
+
     pub(crate) fn denied() -> Self {
         Self::new(
             403,
@@ -110,6 +118,14 @@ impl GraphError {
 
     /// Adds the ids that a support ticket would ask for.
     pub(crate) fn into_answer(self, trace: &Trace) -> Answer {
+        if self.code == ODD {
+            let body = json!({"@odata.context": "$metadata#Edm.String", "value": self.message});
+            return Answer {
+                status: self.status,
+                headers: self.headers,
+                body: Body::Json(body),
+            };
+        }
         let body = json!({"error": {
             "code": self.code,
             "message": self.message,

@@ -153,6 +153,7 @@ impl Shared {
             is_eventual: request.is_eventual,
             p1_licensed: self.options.p1_licensed,
             p2_licensed: self.options.p2_licensed,
+            short_activity_pages: self.options.short_activity_pages,
         })
     }
 

@@ -5,6 +5,7 @@ mod client;
 mod faults;
 mod links;
 mod lists;
+mod people;
 mod permissions;
 mod tenants;
 mod throttling;
