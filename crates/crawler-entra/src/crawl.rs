@@ -164,8 +164,8 @@ impl Crawl {
         report: &mut RunReport,
     ) -> Result<(), String> {
         let known = self.know_tenant(&config, &graph).await;
-        let system_id = match known {
-            Ok(system_id) => system_id,
+        let (tenant_id, system_id) = match known {
+            Ok(known) => known,
             Err(message) => {
                 report.traffic = graph.traffic();
                 return Err(message);
@@ -193,6 +193,7 @@ impl Crawl {
         let run = Arc::new(Run {
             graph,
             config,
+            tenant_id,
             register,
             progress: self.progress,
             cancel: self.cancel,
@@ -211,7 +212,7 @@ impl Crawl {
         &self,
         config: &CrawlConfig,
         graph: &Graph,
-    ) -> Result<Option<SystemId>, String> {
+    ) -> Result<(Uuid, Option<SystemId>), String> {
         graph.sign_in().await.map_err(|error| error.to_string())?;
         let meter = Meter::default();
         let (tenant_id, system) = match collect::organization(graph, config, &meter).await {
@@ -241,11 +242,11 @@ impl Crawl {
             display_name: system.display_name.clone(),
         });
         let Some(client) = &self.client else {
-            return Ok(None);
+            return Ok((tenant_id, None));
         };
         once_begun(&self.cancel, client.upsert_system(&system))
             .await
-            .map(Some)
+            .map(|system_id| (tenant_id, Some(system_id)))
             .map_err(|stopped| stopped.to_string())
     }
 }
@@ -318,11 +319,27 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
         let run = run.clone();
         tasks.spawn(async move { (6, vec![collect::role_eligibility(run).await]) });
     }
+    if let Some(wanted) = plan.units {
+        let run = run.clone();
+        tasks.spawn(async move { (20, collect::administrative_units(run, wanted).await) });
+    }
+    if plan.deleted_users {
+        let run = run.clone();
+        tasks.spawn(async move { (22, collect::deleted_users(run).await) });
+    }
+    if plan.conditional_access {
+        let run = run.clone();
+        tasks.spawn(async move { (23, collect::conditional_access(run).await) });
+    }
+    if plan.sign_ins {
+        let run = run.clone();
+        tasks.spawn(async move { (21, collect::sign_ins(run).await) });
+    }
     let mut parts: Vec<Part> = Vec::new();
     while let Some(task) = tasks.join_next().await {
         match task {
             Ok(part) => parts.push(part),
-            Err(error) => parts.push((9, vec![collect::crashed(&error.to_string())])),
+            Err(error) => parts.push((99, vec![collect::crashed(&error.to_string())])),
         }
     }
     parts.sort_by_key(|(place, _)| *place);

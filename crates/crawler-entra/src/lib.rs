@@ -30,6 +30,7 @@ mod collect;
 mod crawl;
 mod error;
 mod graph;
+mod identity;
 mod mapping;
 mod plan;
 mod sink;
@@ -45,4 +46,5 @@ pub use config::{
 };
 pub use crawl::crawl;
 pub use error::CrawlError;
+pub use identity::{FilterError, IdentityFilter, IdentityKey};
 pub use progress::{ProgressEvent, ProgressSink};

@@ -1,6 +1,6 @@
 //! Which collections a selection asks for, and what is said about those it does not.
 
-use crate::Selection;
+use crate::{Selection, collect::UnitsAs};
 
 /// What to do about the collections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,11 @@ pub(crate) struct Plan {
     pub role_definitions: bool,
     pub role_assignments: bool,
     pub pim: bool,
+    pub sign_ins: bool,
+    pub deleted_users: bool,
+    pub conditional_access: bool,
+    /// What administrative units become, if they are read.
+    pub units: Option<UnitsAs>,
     /// Collections that are not read, and why.
     pub skipped: Vec<(&'static str, &'static str)>,
 }
@@ -29,15 +34,31 @@ impl Plan {
                 skipped.extend(collections.iter().map(|name| (*name, NOT_ASKED_FOR)));
             }
         };
-        skip_unless(selection.principals, &["users", "guests"]);
+        skip_unless(selection.principals, &["users", "guests", "identities"]);
+        let sign_ins = selection.principals && selection.sign_ins;
+        skip_unless(sign_ins, &["sign-ins"]);
         skip_unless(
             selection.service_principals,
             &["service principals", "managed identities", "agents"],
         );
-        skip_unless(selection.resources, &["groups", "directory roles"]);
+        skip_unless(
+            selection.resources,
+            &[
+                "groups",
+                "directory roles",
+                "administrative units",
+                "conditional access policies",
+                "named locations",
+            ],
+        );
         skip_unless(
             selection.assignments,
             &["group members", "group owners", "role assignments"],
+        );
+        skip_unless(selection.contexts, &["unit contexts", "unit members"]);
+        skip_unless(
+            selection.contexts && selection.principals,
+            &["departments", "department members", "deleted users"],
         );
         skip_unless(selection.pim, &["role eligibility", "group eligibility"]);
         let unbuilt = |is_wanted: bool| {
@@ -48,7 +69,6 @@ impl Plan {
             }
         };
         skipped.push(("governance", unbuilt(selection.governance)));
-        skipped.push(("contexts", unbuilt(selection.contexts)));
         Self {
             users: selection.principals,
             service_principals: selection.service_principals,
@@ -58,6 +78,13 @@ impl Plan {
             role_definitions: selection.resources,
             role_assignments: selection.assignments,
             pim: selection.pim,
+            sign_ins,
+            deleted_users: selection.contexts && selection.principals,
+            conditional_access: selection.resources,
+            units: (selection.resources || selection.contexts).then_some(UnitsAs {
+                resources: selection.resources,
+                contexts: selection.contexts,
+            }),
             skipped,
         }
     }
@@ -77,9 +104,27 @@ mod tests {
                 .map(|(_, why)| *why)
         };
         assert_eq!(reason("governance"), Some(NOT_IN_THIS_VERSION));
-        assert_eq!(reason("contexts"), Some(NOT_IN_THIS_VERSION));
+        assert_eq!(reason("departments"), None);
+        assert_eq!(reason("sign-ins"), None);
         assert_eq!(reason("agents"), Some(NOT_ASKED_FOR));
         assert_eq!(reason("users"), None);
+    }
+
+    #[test]
+    fn departments_and_sign_ins_need_users_and_are_skipped_without_them() {
+        let plan = Plan::new(Selection {
+            principals: false,
+            ..Selection::default()
+        });
+        for name in [
+            "sign-ins",
+            "identities",
+            "departments",
+            "department members",
+        ] {
+            assert!(plan.skipped.contains(&(name, NOT_ASKED_FOR)), "{name}");
+        }
+        assert!(!plan.sign_ins && plan.units.is_some());
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Target {
     pub entity: Entity,
     pub scope: Scope,
     pub source_filter: String,
+    /// Fields that are not sent stay as they are, and no row is removed.
+    pub is_merged: bool,
 }
 
 impl Target {
@@ -43,7 +45,13 @@ impl Target {
                 .map(|(key, value)| ((*key).to_owned(), value.to_string()))
                 .collect(),
             source_filter: source_filter.to_owned(),
+            is_merged: false,
         }
+    }
+
+    /// The same target for records that leave alone what they do not mention.
+    pub fn merged(self, is_merged: bool) -> Self {
+        Self { is_merged, ..self }
     }
 
     /// The target in words.
@@ -102,7 +110,11 @@ impl<R: Serialize> Sink<R> {
         let open = OpenSession {
             system_id: register.system_id,
             entity: self.target.entity,
-            sync_mode: SyncMode::Full,
+            sync_mode: if self.target.is_merged {
+                SyncMode::Delta
+            } else {
+                SyncMode::Full
+            },
             scope: self.target.scope.clone(),
             id_generation: contract::IdGeneration::Native,
             id_prefix: None,
@@ -152,7 +164,11 @@ impl<R: Serialize> Sink<R> {
 
     /// Commits. A scope that was read to its end is committed even when it is empty; one that was not and brought nothing
     /// is left alone. After a failure the sink is to be [abandoned](Self::abandon).
-    pub async fn finish(&self, completeness: Completeness) -> Result<IngestAnswer, Stopped> {
+    pub async fn finish(&self, mut completeness: Completeness) -> Result<IngestAnswer, Stopped> {
+        if self.target.is_merged {
+            // A load of changes knows nothing about what it does not bring.
+            completeness = Completeness::default();
+        }
         if completeness.complete {
             self.open(&mut *self.state.lock().await).await?;
         }

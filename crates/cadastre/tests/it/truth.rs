@@ -101,6 +101,11 @@ fn assert_holds_every_kind(rows: &Rows) {
         kinds.insert(match *table {
             "principals" => word("principal_type"),
             "resources" => word("resource_type"),
+            "contexts" => format!("{} {}", word("context_type"), word("variant")),
+            "context_members" => format!("{} of {}", word("member_type"), word("context_type")),
+            "identities" => "identity".to_owned(),
+            "identity_members" => format!("account: {}", word("account_type")),
+            "principal_activity" => word("activity_type"),
             _ => format!(
                 "{} {} {}",
                 word("assignment_type"),
@@ -135,6 +140,22 @@ fn assert_holds_every_kind(rows: &Rows) {
         "Eligible EntraGroup User",
         "eligible as owner",
         "activated",
+        "EntraAdministrativeUnit",
+        "EntraConditionalAccessPolicy",
+        "EntraNamedLocation",
+        "DeletedUsers synced",
+        "Principal of DeletedUsers",
+        "AdministrativeUnit synced",
+        "Department calculated",
+        "Principal of AdministrativeUnit",
+        "Resource of AdministrativeUnit",
+        "Device of AdministrativeUnit",
+        "Identity of Department",
+        "identity",
+        "account: User",
+        "SignIn",
+        "NonInteractiveSignIn",
+        "SuccessfulSignIn",
     ] {
         assert!(kinds.contains(kind), "no {kind} among {kinds:#?}");
     }
@@ -170,7 +191,7 @@ async fn removals_over_the_limit_wait(register: &Register, third: &RunReport) {
     assert!(users.deleted > 0 && users.held.is_none(), "{users:#?}");
     let (groups, gone) = (
         line(third, "groups"),
-        "select count(*) from resources where deleted_at is not null",
+        "select count(*) from resources where deleted_at is not null and resource_type = 'EntraGroup'",
     );
     assert_eq!(register.count(gone).await as u64, groups.deleted);
 
@@ -187,7 +208,11 @@ async fn removals_over_the_limit_wait(register: &Register, third: &RunReport) {
 /// History holds what the change ended, with the rows as they were, and nothing else.
 async fn history_is_the_change(register: &Register, runs: &Runs, before: &Rows, after: &Rows) {
     let mut ended = BTreeMap::new();
-    for (table, entity, key) in TABLES {
+    // Sign-ins have no history: they would flood it.
+    let governed = TABLES
+        .into_iter()
+        .filter(|(table, _, _)| *table != "principal_activity");
+    for (table, entity, key) in governed {
         for (place, old) in before.iter().filter(|(place, _)| place.0 == table) {
             let operation = match after.get(place) {
                 None => "delete",

@@ -70,11 +70,6 @@ fn configuration(args: Args) -> Result<CrawlConfig, String> {
                 .to_owned(),
         );
     }
-    if args.identity_filter.is_some() {
-        return Err(
-            "--identity-filter is not built yet; leave it out to read every identity".to_owned(),
-        );
-    }
     let file = match &args.config_file {
         Some(path) => ConfigFile::read(path),
         None => Ok(ConfigFile::default()),

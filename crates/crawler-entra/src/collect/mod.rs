@@ -11,9 +11,13 @@ mod groups;
 mod list;
 mod members;
 mod organization;
+mod people;
 mod pim_groups;
+mod policies;
 mod principals;
 mod roles;
+mod sign_ins;
+mod units;
 
 pub(crate) use collection::{Run, crashed, skipped};
 pub(crate) use feed::feed;
@@ -23,5 +27,8 @@ pub(crate) use organization::{
     PERMISSION as ORGANIZATION_PERMISSION, organization, unnamed_system,
 };
 pub(crate) use pim_groups::pim_groups;
+pub(crate) use policies::{conditional_access, deleted_users};
 pub(crate) use principals::{service_principals, users};
 pub(crate) use roles::{role_assignments, role_definitions, role_eligibility};
+pub(crate) use sign_ins::sign_ins;
+pub(crate) use units::{UnitsAs, administrative_units};

@@ -5,19 +5,21 @@
 use std::{collections::HashSet, sync::Arc};
 
 use contract::{
-    CollectionReport, Entity, TypeName,
+    CollectionReport, CollectionStatus, Entity, TypeName,
     records::{Principal, principal_type},
 };
 use futures_util::future::join_all;
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     collection::{Collection, Ending, Run, close, hint_at},
     list::{List, Reader, read_list},
+    people::People,
 };
 use crate::{
-    graph::{GraphError, ListEvent, Version},
+    graph::{GraphError, ListEvent, Meter, Page, Version},
     mapping,
     sink::{Sink, Target},
     stopping::Stopped,
@@ -27,7 +29,17 @@ use crate::{
 struct Lane {
     principal_type: TypeName,
     collection: Collection,
-    sink: Sink<Principal>,
+    sink: Sink<Sent>,
+}
+
+/// A principal on its way to the register.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Sent {
+    /// All that there is: what is absent is cleared.
+    Whole(Box<Principal>),
+    /// What was asked for, with nulls where nothing is: all else stays.
+    Asked(Value),
 }
 
 impl Lane {
@@ -37,9 +49,10 @@ impl Lane {
         permission: &'static str,
         principal_type: TypeName,
         source_filter: &str,
+        is_merged: bool,
     ) -> Self {
         let scope = [("principalType", &principal_type)];
-        let target = Target::new(Entity::Principals, &scope, source_filter);
+        let target = Target::new(Entity::Principals, &scope, source_filter).merged(is_merged);
         Self {
             collection: Collection::start(run, name, permission),
             sink: run.sink(target),
@@ -48,21 +61,34 @@ impl Lane {
     }
 }
 
-/// Users and guests.
+/// The permission to read users.
+pub(super) const PERMISSION: &str = "User.Read.All";
+
+/// Users and guests, and what is made of them.
 pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
-    const PERMISSION: &str = "User.Read.All";
-    let lane = |name, kind| Lane::new(&run, name, PERMISSION, kind, "entra:users:all");
+    let mut custom = further_properties(&run);
+    let refused = refused_properties(&run, &custom).await;
+    custom.retain(|name| !refused.iter().any(|(refused, _)| refused == name));
+    let is_merged = !refused.is_empty();
+    let lane = |name, kind| {
+        let filter = "entra:users:all";
+        Lane::new(&run, name, PERMISSION, kind, filter, is_merged)
+    };
     let lanes = vec![
         lane("users", principal_type::USER),
         lane("guests", principal_type::EXTERNAL_USER),
     ];
-    let custom = &run.config.custom_user_attributes;
-    let select = select_list(mapping::USER_PROPERTIES, custom);
+    let select = select_list(mapping::USER_PROPERTIES, &custom);
     let relative = format!(
         "users?$select={select}&$expand=manager($select=id)&$top={}",
         run.config.tuning.page_size
     );
-    let mut reports = principals(&run, &relative, mapping::user, lanes).await;
+    let asked = is_merged.then(|| select.split(',').map(str::to_owned).collect());
+    let people = Some(People::of(&run));
+    let mut reports = principals(&run, &relative, mapping::user, lanes, (people, asked)).await;
+    for report in reports.iter_mut().take(2) {
+        say_refused(report, &refused);
+    }
     if !custom.is_empty() {
         for report in &mut reports {
             hint_at(report, "--custom-user-attributes");
@@ -71,10 +97,55 @@ pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
     reports
 }
 
+/// Properties that are guarded by a permission of their own, are asked for, and are refused; with that permission.
+async fn refused_properties(run: &Run, names: &[String]) -> Vec<(&'static str, &'static str)> {
+    let meter = Meter::default();
+    let mut refused = Vec::new();
+    for (property, permission) in mapping::GUARDED_USER_PROPERTIES {
+        if !names.iter().any(|name| name == property) {
+            continue;
+        }
+        let probe = format!("users?$select=id,{property}&$top=1");
+        let answer: Result<Page, GraphError> = run.graph.get(Version::V1, &probe, &meter).await;
+        if let Err(GraphError::Forbidden { .. }) = answer {
+            refused.push((property, permission));
+        }
+    }
+    refused
+}
+
+/// What may not be read stays as it was, and as that is known of no user in full, none is removed.
+fn say_refused(report: &mut CollectionReport, refused: &[(&'static str, &'static str)]) {
+    let Some((property, permission)) = refused.first() else {
+        return;
+    };
+    if report.status == CollectionStatus::Complete {
+        report.status = CollectionStatus::Partial;
+        report.missing_permission = Some((*permission).to_owned());
+        report.message = Some(format!(
+            "{property} may not be read: its values stay as they were, and nothing was removed"
+        ));
+    }
+}
+
+/// Properties of users that are asked for because the configuration names them.
+fn further_properties(run: &Run) -> Vec<String> {
+    let mut names = run.config.custom_user_attributes.clone();
+    if let Some(filter) = &run.config.identity_filter {
+        let asked = filter.properties().into_iter();
+        // The manager is expanded.
+        names.extend(asked.filter(|name| *name != "manager").map(str::to_owned));
+    }
+    names
+}
+
 /// Service principals, managed identities and agents.
 pub(crate) async fn service_principals(run: Arc<Run>) -> Vec<CollectionReport> {
     const PERMISSION: &str = "Application.Read.All";
-    let lane = |name, kind| Lane::new(&run, name, PERMISSION, kind, "entra:servicePrincipals:all");
+    let lane = |name, kind| {
+        let filter = "entra:servicePrincipals:all";
+        Lane::new(&run, name, PERMISSION, kind, filter, false)
+    };
     let lanes = vec![
         lane("service principals", principal_type::SERVICE_PRINCIPAL),
         lane("managed identities", principal_type::MANAGED_IDENTITY),
@@ -85,7 +156,8 @@ pub(crate) async fn service_principals(run: Arc<Run>) -> Vec<CollectionReport> {
         "servicePrincipals?$select={select}&$top={}",
         run.config.tuning.page_size
     );
-    principals(&run, &relative, mapping::service_principal, lanes).await
+    let map = mapping::service_principal;
+    principals(&run, &relative, map, lanes, (None, None)).await
 }
 
 /// The `$select` with further properties, each once.
@@ -103,6 +175,10 @@ pub(super) fn select_list(properties: &[&str], further: &[String]) -> String {
 struct Sorter<'a> {
     lanes: &'a [Lane],
     map: fn(Value) -> Option<Principal>,
+    /// What else is made of them.
+    people: Option<People>,
+    /// The properties that were asked for, where all others are to stay as they are.
+    asked: Option<Vec<String>>,
     seen: HashSet<Uuid>,
     unreadable: u64,
 }
@@ -113,10 +189,17 @@ impl Reader for Sorter<'_> {
             self.seen.clear();
             self.unreadable = 0;
             self.lanes.iter().for_each(|lane| lane.collection.restart());
+            if let Some(people) = &mut self.people {
+                people.restart();
+            }
             return Ok(());
         };
         let sorted = self.sort(values);
         for (lane, records) in self.lanes.iter().zip(sorted) {
+            if let Some(people) = &mut self.people {
+                people.take(&records).await?;
+            }
+            let records = sent(records, self.asked.as_deref());
             lane.sink.push_all(&records).await?;
             lane.collection.add(records.len() as u64);
         }
@@ -145,11 +228,24 @@ impl Sorter<'_> {
     }
 }
 
+/// Principals as they are sent: whole, or, with the names of what was asked for, that only.
+fn sent(principals: Vec<Principal>, asked: Option<&[String]>) -> Vec<Sent> {
+    let whole = |principal| Sent::Whole(Box::new(principal));
+    let Some(asked) = asked else {
+        return principals.into_iter().map(whole).collect();
+    };
+    principals
+        .into_iter()
+        .filter_map(|principal| mapping::with_nulls(&principal, asked).map(Sent::Asked))
+        .collect()
+}
+
 async fn principals(
     run: &Run,
     relative: &str,
     map: fn(Value) -> Option<Principal>,
     lanes: Vec<Lane>,
+    (people, asked): (Option<People>, Option<Vec<String>>),
 ) -> Vec<CollectionReport> {
     let list = List {
         version: Version::V1,
@@ -158,6 +254,8 @@ async fn principals(
     let mut sorter = Sorter {
         lanes: &lanes,
         map,
+        people,
+        asked,
         seen: HashSet::new(),
         unreadable: 0,
     };
@@ -167,7 +265,12 @@ async fn principals(
         Ok(()) if sorter.unreadable > 0 => Err(Stopped::Source(GraphError::LimitedObjects)),
         read => read,
     };
-    finish(run, lanes, ended).await
+    let people = sorter.people;
+    let (ended, mut reports) = finish(run, lanes, ended).await;
+    if let Some(people) = people {
+        reports.extend(people.finish(run, &ended).await);
+    }
+    reports
 }
 
 /// Ends all lanes of a list. All of them land before the first commits: a principal that changed its type must be seen
@@ -176,7 +279,7 @@ async fn finish(
     run: &Run,
     lanes: Vec<Lane>,
     mut ended: Result<(), Stopped>,
-) -> Vec<CollectionReport> {
+) -> (Result<(), Stopped>, Vec<CollectionReport>) {
     if ended.is_ok() {
         for lane in &lanes {
             if ended.is_ok() {
@@ -191,7 +294,7 @@ async fn finish(
             .map(|lane| close(run, &lane.sink, ended.as_ref())),
     )
     .await;
-    lanes
+    let reports = lanes
         .into_iter()
         .zip(closed)
         .map(|(lane, closed)| {
@@ -206,5 +309,6 @@ async fn finish(
             };
             lane.collection.finish(ending)
         })
-        .collect()
+        .collect();
+    (ended, reports)
 }

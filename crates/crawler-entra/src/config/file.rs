@@ -6,6 +6,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
+use crate::identity::{IdentityFilter, IdentityKey};
+
 use super::{ConfigError, CrawlConfig, GraphConfig, RegisterConfig, Selection, Tuning};
 
 /// The file: JSON with `Graph.{TenantId, ClientId, ClientSecret}`. A key that is not named here is an error.
@@ -22,6 +24,10 @@ pub struct ConfigFile {
     pub custom_user_attributes: Vec<String>,
     /// Further group properties.
     pub custom_group_attributes: Vec<String>,
+    /// Which users become identities.
+    pub identity_filter: Option<IdentityFilter>,
+    /// What makes accounts one person: `account` or `employeeId`.
+    pub identity_key: Option<IdentityKey>,
 }
 
 /// `Graph` in the file.
@@ -72,6 +78,8 @@ pub struct SyncSection {
     pub contexts: Option<bool>,
     /// PIM eligibility.
     pub pim: Option<bool>,
+    /// When users last signed in.
+    pub sign_ins: Option<bool>,
     /// Refresh the views at the end.
     pub refresh_views: Option<bool>,
 }
@@ -95,6 +103,10 @@ pub struct Overrides {
     pub custom_user_attributes: Option<Vec<String>>,
     /// Further group properties, instead of the file's.
     pub custom_group_attributes: Option<Vec<String>>,
+    /// Which users become identities, instead of the file's filter.
+    pub identity_filter: Option<IdentityFilter>,
+    /// What makes accounts one person, instead of the file's.
+    pub identity_key: Option<IdentityKey>,
     /// Read and map, send nothing.
     pub dry_run: bool,
     /// Abort sessions that stand in the way.
@@ -185,6 +197,8 @@ impl ConfigFile {
             custom_group_attributes: over
                 .custom_group_attributes
                 .unwrap_or(self.custom_group_attributes),
+            identity_filter: over.identity_filter.or(self.identity_filter),
+            identity_key: over.identity_key.or(self.identity_key).unwrap_or_default(),
             refresh_views: refresh_views.unwrap_or(true),
             dry_run: over.dry_run,
             take_over: over.take_over,
@@ -206,6 +220,7 @@ impl SyncSection {
             governance: self.governance.or(below.governance),
             contexts: self.contexts.or(below.contexts),
             pim: self.pim.or(below.pim),
+            sign_ins: self.sign_ins.or(below.sign_ins),
             refresh_views: self.refresh_views.or(below.refresh_views),
         }
     }
@@ -222,6 +237,7 @@ impl SyncSection {
             governance: self.governance.unwrap_or(default.governance),
             contexts: self.contexts.unwrap_or(default.contexts),
             pim: self.pim.unwrap_or(default.pim),
+            sign_ins: self.sign_ins.unwrap_or(default.sign_ins),
         }
     }
 }

@@ -8,6 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 use uuid::Uuid;
 
+use crate::identity::{IdentityFilter, IdentityKey};
+
 pub use file::{ApiSection, ConfigFile, GraphSection, Overrides, SyncSection};
 
 /// The public cloud's Graph.
@@ -47,6 +49,10 @@ pub struct CrawlConfig {
     pub custom_user_attributes: Vec<String>,
     /// Further group properties to read into the extended attributes.
     pub custom_group_attributes: Vec<String>,
+    /// Which users become identities; without it none do.
+    pub identity_filter: Option<IdentityFilter>,
+    /// What makes accounts one person.
+    pub identity_key: IdentityKey,
     /// Ask for a refresh of the register's views at the end.
     pub refresh_views: bool,
     /// Read and map everything, send nothing.
@@ -102,6 +108,8 @@ pub struct Selection {
     pub contexts: bool,
     /// PIM eligibility for directory roles and groups.
     pub pim: bool,
+    /// When users last signed in; read only together with the users.
+    pub sign_ins: bool,
 }
 
 impl Default for Selection {
@@ -114,6 +122,7 @@ impl Default for Selection {
             governance: true,
             contexts: true,
             pim: false,
+            sign_ins: true,
         }
     }
 }
@@ -200,6 +209,8 @@ impl CrawlConfig {
             selection: Selection::default(),
             custom_user_attributes: Vec::new(),
             custom_group_attributes: Vec::new(),
+            identity_filter: None,
+            identity_key: IdentityKey::default(),
             refresh_views: true,
             dry_run: false,
             take_over: false,

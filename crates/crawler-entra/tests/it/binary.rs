@@ -172,7 +172,8 @@ async fn what_is_not_built_or_not_known_exits_with_2_and_a_reason() {
     let good = r#"{"Graph": {"TenantId": "t", "ClientId": "2d7e5f90-c1a4-48b3-9e6d-0f8b3c5a7142", "ClientSecret": "CANARY"}}"#;
     for (config, flags, reason) in [
         (good, &["--mode", "delta"][..], "not built yet"),
-        (good, &["--identity-filter", "x"], "not built yet"),
+        (good, &["--identity-filter", "x"], "no JSON"),
+        (good, &["--identity-filter", r#"{"and": []}"#], "no rules"),
         (good, &["--no-such-flag"], "--no-such-flag"),
         (good, &["--sync-pim=maybe"], "maybe"),
         (good, &[], "--api-base-url"),

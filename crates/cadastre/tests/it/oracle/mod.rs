@@ -5,6 +5,7 @@
 
 mod assignments;
 mod objects;
+mod people;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use graph_sim::Truth;
 use serde_json::{Map, Value};
 
+pub use self::people::identity_filter;
 use self::{
     assignments::{Holders, group_eligibility, role_assignment, role_eligibility},
     objects::{group, role, service_principal, user},
@@ -23,7 +25,7 @@ pub type Row = Map<String, Value>;
 pub type Rows = BTreeMap<(&'static str, String), Row>;
 
 /// The tables that a crawl of Entra fills, with the entity's name on the wire and the key columns.
-pub const TABLES: [(&str, &str, &[&str]); 3] = [
+pub const TABLES: [(&str, &str, &[&str]); 8] = [
     ("principals", "principals", &["id"]),
     ("resources", "resources", &["id"]),
     (
@@ -35,6 +37,23 @@ pub const TABLES: [(&str, &str, &[&str]); 3] = [
             "assignment_type",
             "role_scope",
         ],
+    ),
+    ("contexts", "contexts", &["id"]),
+    (
+        "context_members",
+        "context-members",
+        &["context_id", "member_id"],
+    ),
+    ("identities", "identities", &["id"]),
+    (
+        "identity_members",
+        "identity-members",
+        &["identity_id", "principal_id"],
+    ),
+    (
+        "principal_activity",
+        "principal-activity",
+        &["principal_id", "resource_id", "activity_type"],
     ),
 ];
 
@@ -84,6 +103,10 @@ pub fn expected(truth: &Truth) -> Rows {
     eligible.for_each(|one| add(2, role_eligibility(&holders, one)));
     let eligible = truth.group_eligibilities.iter();
     eligible.for_each(|one| add(2, group_eligibility(&holders, one)));
+    for (table, row) in people::rows(truth) {
+        let place = TABLES.iter().position(|(name, _, _)| *name == table);
+        add(place.expect("one of the tables"), row);
+    }
     rows
 }
 
