@@ -58,7 +58,12 @@ impl Plan {
         skip_unless(selection.contexts, &["unit contexts", "unit members"]);
         skip_unless(
             selection.contexts && selection.principals,
-            &["departments", "department members", "deleted users"],
+            &[
+                "departments",
+                "department members",
+                "recycle bin",
+                "deleted users",
+            ],
         );
         skip_unless(selection.pim, &["role eligibility", "group eligibility"]);
         let unbuilt = |is_wanted: bool| {

@@ -6,7 +6,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 
-use super::display::ProgressForm;
+use super::{display::ProgressForm, look::Look};
 use crate::{IdentityFilter, IdentityKey, Overrides, config::SyncSection};
 
 /// The client secret has no flag: a command line is visible to every user of the machine.
@@ -20,6 +20,10 @@ const CLIENT_SECRET_VARIABLE: &str = "CADASTRE_GRAPH_CLIENT_SECRET";
     after_help = "Environment: CADASTRE_GRAPH_CLIENT_SECRET is the application's secret, instead of Graph.ClientSecret in the file.\nExit codes: 0 complete, 1 failed or cancelled, 2 wrong usage, 3 partial or held."
 )]
 pub(super) struct Args {
+    /// What to do instead of a crawl.
+    #[command(subcommand)]
+    pub look: Option<Look>,
+
     /// The ingest API's address, with or without /api
     #[arg(long, env = "CADASTRE_API_BASE_URL", value_name = "URL")]
     pub api_base_url: Option<Url>,
@@ -34,7 +38,7 @@ pub(super) struct Args {
     pub api_key: Option<SecretString>,
 
     /// JSON file with Graph.{TenantId, ClientId, ClientSecret}; flags win over it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config_file: Option<PathBuf>,
 
     /// Users and guests [default: true]
@@ -74,7 +78,7 @@ pub(super) struct Args {
     pub refresh_views: Option<bool>,
 
     /// Further user properties to read, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[arg(long, global = true, value_delimiter = ',', value_name = "NAMES")]
     pub custom_user_attributes: Option<Vec<String>>,
 
     /// Further group properties to read, separated by commas
@@ -82,11 +86,11 @@ pub(super) struct Args {
     pub custom_group_attributes: Option<Vec<String>>,
 
     /// Which users become identities, in JSON: conditions (isNotNull, equals, notEquals, inValues) in and/or groups
-    #[arg(long, value_name = "JSON", value_parser = IdentityFilter::parse_text)]
+    #[arg(long, global = true, value_name = "JSON", value_parser = IdentityFilter::parse_text)]
     pub identity_filter: Option<IdentityFilter>,
 
     /// What makes accounts one person [default: account]
-    #[arg(long, value_enum, value_name = "KEY")]
+    #[arg(long, global = true, value_enum, value_name = "KEY")]
     pub identity_key: Option<KeyName>,
 
     /// How to read; delta is not built yet and refused, auto is full for now
@@ -94,11 +98,11 @@ pub(super) struct Args {
     pub mode: Mode,
 
     /// Where Graph is
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub graph_base_url: Option<Url>,
 
     /// Where tokens are issued
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub login_base_url: Option<Url>,
 
     /// Read and map everything, send nothing, and say what would be sent
@@ -106,7 +110,7 @@ pub(super) struct Args {
     pub dry_run: bool,
 
     /// How progress is shown; auto is bars on a terminal and plain lines elsewhere
-    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
 
     /// Abort sessions of the same scope that an earlier crawl left open, instead of failing
@@ -182,7 +186,8 @@ impl Args {
             custom_group_attributes: self.custom_group_attributes.map(without_blanks),
             identity_filter: self.identity_filter,
             identity_key: self.identity_key.map(Into::into),
-            dry_run: self.dry_run,
+            // A look sends nothing, so it needs no register.
+            dry_run: self.dry_run || self.look.is_some(),
             take_over: self.take_over,
         }
     }

@@ -4,6 +4,7 @@
 
 mod args;
 mod display;
+mod look;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc};
 
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
     // Ends the process itself on `--help` and on flags that do not exist (with 2).
     let args = Args::parse();
     let form = args.progress.resolved();
+    let to_look = args.look;
     let config = match configuration(args) {
         Ok(config) => config,
         Err(message) => {
@@ -42,7 +44,18 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => ExitCode::from(runtime.block_on(run(config, display, form))),
+        Ok(runtime) => ExitCode::from(runtime.block_on(async {
+            let Some(to_look) = to_look else {
+                return run(config, display, form).await;
+            };
+            match look::look(to_look, config, display, form).await {
+                Ok(()) => 0,
+                Err(reason) => {
+                    eprintln!("error: {reason}");
+                    FAILED
+                }
+            }
+        })),
         Err(error) => {
             eprintln!("error: the runtime could not be started: {error}");
             ExitCode::from(FAILED)

@@ -79,26 +79,23 @@ pub(crate) async fn deleted_users(run: Arc<Run>) -> Vec<CollectionReport> {
         one.member_id
     })
     .await;
-    // Without the list, nobody needs the context that holds it; it goes with the same fate, and without a line of its own.
-    let sink: Sink<Context> = run.sink(target(Entity::Contexts));
-    let context = Context {
+    let bin = Context {
         id: Some(bin),
         variant: Some("synced".to_owned()),
         target_type: Some("Principal".to_owned()),
         ..Context::new(context_type::DELETED_USERS, "Deleted users")
     };
+    let collection = Collection::start(&run, "recycle bin", super::principals::PERMISSION);
+    let sink: Sink<Context> = run.sink(target(Entity::Contexts));
     let mut posted = Ok(());
     if ended.is_ok() {
-        posted = post_context(&run, &sink, &context).await;
+        posted = sink.push_all(std::slice::from_ref(&bin)).await;
+        collection.add(1);
     }
-    let ended = ended.and(posted);
-    vec![end_shared(&run, members, &members_sink, &ended, None).await]
-}
-
-async fn post_context(run: &Run, sink: &Sink<Context>, context: &Context) -> Result<(), Stopped> {
-    let pushed = sink.push_all(std::slice::from_ref(context)).await;
-    super::collection::close(run, sink, pushed.as_ref()).await?;
-    pushed
+    let about_bin = if posted.is_err() { &posted } else { &ended };
+    let bin = end_shared(&run, collection, &sink, about_bin, None).await;
+    let users = end_shared(&run, members, &members_sink, &ended, None).await;
+    vec![bin, users]
 }
 
 /// Reads a list into a scope, each object once.

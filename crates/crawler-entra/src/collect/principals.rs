@@ -129,7 +129,7 @@ fn say_refused(report: &mut CollectionReport, refused: &[(&'static str, &'static
 }
 
 /// Properties of users that are asked for because the configuration names them.
-fn further_properties(run: &Run) -> Vec<String> {
+pub(super) fn further_properties(run: &Run) -> Vec<String> {
     let mut names = run.config.custom_user_attributes.clone();
     if let Some(filter) = &run.config.identity_filter {
         let asked = filter.properties().into_iter();

@@ -177,6 +177,22 @@ impl Graph {
         self.call(&Outgoing::get(url), meter).await
     }
 
+    /// What an action answers that only reads, so that it may be sent again.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        relative: &str,
+        body: &Value,
+        meter: &Meter,
+    ) -> Result<T, GraphError> {
+        let url = self.origin.address(Version::V1, relative)?;
+        let outgoing = Outgoing {
+            method: Method::POST,
+            body: Some(Bytes::from(body.to_string())),
+            ..Outgoing::get(url)
+        };
+        self.call(&outgoing, meter).await
+    }
+
     /// Was this application permission granted? `None` when that cannot be told.
     pub async fn has_permission(&self, permission: &str) -> Option<bool> {
         self.tokens.has_role(permission).await

@@ -3,9 +3,11 @@
 //! In goes JSON, of a configuration file or a flag; out comes a checked [`IdentityFilter`] that says yes or no to a user.
 
 mod filter;
+mod preview;
 mod rule;
 
 pub use filter::{FilterError, IdentityFilter};
+pub use preview::{IdentityPreview, UserSample};
 use serde::{Deserialize, Serialize};
 
 /// What makes accounts one person.

@@ -253,3 +253,34 @@ async fn the_help_shows_no_secret_of_the_environment() {
     assert!(text(&output).contains("--custom-group-attributes"));
     assert!(!text(&output).contains("CANARY"));
 }
+
+#[tokio::test]
+async fn a_look_at_identities_or_attributes_needs_no_register_and_says_what_it_saw() {
+    let bench = Bench::start(unlimited()).await;
+    let address = bench.simulator.base_url();
+    let cli = Cli::for_bench(&bench);
+    let filter = r#"{"property": "employeeId", "operator": "isNotNull"}"#;
+    for (flags, expected) in [
+        (
+            &["identities", "--preview", "--identity-filter", filter][..],
+            "users become",
+        ),
+        (
+            &["attributes", "--sample", "50", "--progress", "json"],
+            r#""sampled":50"#,
+        ),
+        (&["attributes"], "Engineering.Project"),
+    ] {
+        let mut command = cli.command(flags);
+        command.args(["--graph-base-url", &address, "--login-base-url", &address]);
+        let output = command.output().await.expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        assert!(text(&output).contains(expected), "{}", text(&output));
+    }
+    let mut command = cli.command(&["identities", "--preview"]);
+    command.args(["--graph-base-url", &address, "--login-base-url", &address]);
+    let output = command.output().await.expect("runs");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("--identity-filter"));
+    bench.stop().await;
+}

@@ -5,6 +5,7 @@ mod cancelling;
 mod completeness;
 mod contents;
 mod hostile_pages;
+mod people;
 mod resilience;
 mod security;
 mod support;
