@@ -48,12 +48,11 @@ const DOMAIN_FIELDS: &[&str] = &[
     "isInitial",
     "isVerified",
 ];
-/// What is kept of a subscription.
+/// What is kept of a subscription. How much of it is in use changes every day.
 const SKU_FIELDS: &[&str] = &[
     "skuId",
     "skuPartNumber",
     "capabilityStatus",
-    "consumedUnits",
     "prepaidUnits",
     "servicePlans",
 ];

@@ -100,7 +100,9 @@ pub(crate) async fn sign_ins(run: Arc<Run>) -> Vec<CollectionReport> {
         Err(Stopped::Source(GraphError::Refused { status: 400, .. }))
     );
     if is_too_long && page_size > SHORT_PAGE {
-        kinds.iter().for_each(|kind| kind.collection.restart());
+        for kind in &kinds {
+            kind.collection.restart();
+        }
         ended = read(&run, &kinds, SHORT_PAGE).await;
     }
     let mut reports = Vec::new();

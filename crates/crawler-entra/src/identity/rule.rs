@@ -146,7 +146,9 @@ impl Rule {
     pub(super) fn collect_properties<'a>(&'a self, into: &mut Vec<&'a str>) {
         match self {
             Self::And(rules) | Self::Or(rules) => {
-                rules.iter().for_each(|rule| rule.collect_properties(into));
+                for rule in rules {
+                    rule.collect_properties(into);
+                }
             }
             Self::Condition { property, .. } => into.push(property),
         }

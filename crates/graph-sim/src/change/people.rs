@@ -81,12 +81,8 @@ fn change_policies(tenant: &mut Tenant, random: &mut Random) {
     }
     let id = *random.pick(&policies);
     if let Some(policy) = tenant.conditional_access_policies.get_mut(&id) {
-        policy.state = if policy.state == "enabled" {
-            "disabled"
-        } else {
-            "enabled"
-        }
-        .to_owned();
+        let is_enabled = policy.state == "enabled";
+        policy.state = String::from(if is_enabled { "disabled" } else { "enabled" });
         policy.modified = Some(days_from_today(random, 0, 1));
     }
 }

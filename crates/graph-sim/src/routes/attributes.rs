@@ -28,8 +28,14 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
 ];
 
-fn list(call: &Call<'_>, context: &str, values: &Value) -> Body {
-    Body::Json(json!({"@odata.context": call.context(context), "value": values}))
+/// A list that has nothing to expand.
+fn list(call: &Call<'_>, context: &str, values: &Value) -> Result<Body, GraphError> {
+    if call.query.get("$expand").is_some() {
+        return Err(GraphError::unsupported("There is nothing to expand."));
+    }
+    Ok(Body::Json(
+        json!({"@odata.context": call.context(context), "value": values}),
+    ))
 }
 
 fn extension_properties(call: &Call<'_>) -> Result<Body, GraphError> {
@@ -49,7 +55,7 @@ fn extension_properties(call: &Call<'_>) -> Result<Body, GraphError> {
         extension("badgeNumber", "String", "User", false),
         extension("site", "String", "Group", true),
     ]);
-    Ok(list(call, "extensionProperties", &all))
+    list(call, "extensionProperties", &all)
 }
 
 fn schema_extensions(call: &Call<'_>) -> Result<Body, GraphError> {
@@ -61,7 +67,7 @@ fn schema_extensions(call: &Call<'_>) -> Result<Body, GraphError> {
         "owner": "9f8e7d6c-5b4a-3928-1706-f5e4d3c2b1a0",
         "properties": [{"name": "level", "type": "Integer"}, {"name": "bay", "type": "String"}],
     }]);
-    Ok(list(call, "schemaExtensions", &all))
+    list(call, "schemaExtensions", &all)
 }
 
 fn security_attributes(call: &Call<'_>) -> Result<Body, GraphError> {
@@ -84,5 +90,5 @@ fn security_attributes(call: &Call<'_>) -> Result<Body, GraphError> {
         definition("Clearance", "Level", "String", false),
         definition("Clearance", "IsSworn", "Boolean", false),
     ]);
-    Ok(list(call, "customSecurityAttributeDefinitions", &all))
+    list(call, "customSecurityAttributeDefinitions", &all)
 }

@@ -90,7 +90,7 @@ fn subscribed_skus(call: &Call<'_>) -> Result<Body, GraphError> {
                 "skuId": sku_id,
                 "skuPartNumber": part,
                 "subscriptionIds": [],
-                "prepaidUnits": {"enabled": call.tenant.users.len(), "suspended": 0, "warning": 0, "lockedOut": 0},
+                "prepaidUnits": {"enabled": 250_000, "suspended": 0, "warning": 0, "lockedOut": 0},
                 "servicePlans": plans,
             })
         })
@@ -105,6 +105,9 @@ fn plan(id: &str, name: &str) -> Value {
 }
 
 fn domains(call: &Call<'_>) -> Result<Body, GraphError> {
+    if call.query.get("$expand").is_some() {
+        return Err(GraphError::unsupported("There is nothing to expand."));
+    }
     let all: Vec<Value> = call
         .tenant
         .domains

@@ -46,7 +46,7 @@ fn deleted_users(truth: &Truth, rows: &mut Vec<(&'static str, Row)>) {
     let bin = Uuid::new_v5(&truth.tenant_id, b"deletedUsers");
     let context = (bin, "DeletedUsers", "synced", "Principal");
     let named = ("Deleted users", None);
-    rows.push(("contexts", context_row(context, named, Map::new())));
+    rows.push(("contexts", context_row(context, named, &Map::new())));
     for user in &truth.deleted_users {
         let mut row = belongs((bin, "DeletedUsers"), user.id, "Principal");
         row["extended_attributes"] = told(json!({
@@ -84,7 +84,7 @@ fn conditional_access(truth: &Truth, rows: &mut Vec<(&'static str, Row)>) {
         let enabled = Some(policy.state == "enabled");
         let kind = "EntraConditionalAccessPolicy";
         let named = (policy.id, &*policy.display_name, policy.created);
-        rows.push(("resources", around(kind, named, enabled, attributes)));
+        rows.push(("resources", around(kind, named, enabled, &attributes)));
     }
     for location in &truth.named_locations {
         let created = date_text(location.created);
@@ -106,7 +106,7 @@ fn conditional_access(truth: &Truth, rows: &mut Vec<(&'static str, Row)>) {
         let named = (location.id, &*location.display_name, location.created);
         rows.push((
             "resources",
-            around("EntraNamedLocation", named, None, attributes),
+            around("EntraNamedLocation", named, None, &attributes),
         ));
     }
 }
@@ -126,7 +126,7 @@ fn around(
     kind: &str,
     (id, name, created): (Uuid, &str, DateTime<Utc>),
     enabled: Option<bool>,
-    attributes: Value,
+    attributes: &Value,
 ) -> Row {
     row(json!({
         "id": id,
@@ -240,7 +240,7 @@ fn administrative_unit(
     rows.push(("resources", resource));
     let context = (unit.id, "AdministrativeUnit", "synced", "Principal");
     let described = (&*unit.display_name, unit.description.as_deref());
-    rows.push(("contexts", context_row(context, described, attributes)));
+    rows.push(("contexts", context_row(context, described, &attributes)));
     let linked = truth
         .unit_members
         .iter()
@@ -279,14 +279,14 @@ fn departments(truth: &Truth, rows: &mut Vec<(&'static str, Row)>) {
     }
     for name in names {
         let context = (id_of(name), "Department", "calculated", member_type);
-        rows.push(("contexts", context_row(context, (name, None), Map::new())));
+        rows.push(("contexts", context_row(context, (name, None), &Map::new())));
     }
 }
 
 fn context_row(
     (id, kind, variant, target_type): (Uuid, &str, &str, &str),
     (name, description): (&str, Option<&str>),
-    attributes: Map<String, Value>,
+    attributes: &Map<String, Value>,
 ) -> Row {
     row(json!({
         "id": id,
