@@ -200,7 +200,14 @@ async fn the_demo_shows_what_it_found_and_the_register_lives_on_with_it() {
     assert_shows_everything(&first);
     assert!(sum(&first, "new") > 0, "{first}");
     assert_eq!(sum(&first, "new"), sum(&first, "read"), "{first}");
-    let kept = ["principals", "resources", "resource assignments"];
+    let kept = [
+        "principals",
+        "resources",
+        "resource assignments",
+        "contexts",
+        "context members",
+        "sign-ins",
+    ];
     let rows: u64 = kept.map(|name| total(&first, name)).iter().sum();
     assert_eq!(rows, sum(&first, "read"), "{first}");
 
