@@ -108,6 +108,7 @@ impl Register {
             max_backoff: Duration::from_millis(200),
             // The simulated tenant does not limit sign-in activity here: every test would wait for it.
             report_requests_per_10_s: 10_000.0,
+            policy_requests_per_10_s: 10_000.0,
             ..Tuning::default()
         };
         let filter = IdentityFilter::parse(&oracle::identity_filter());

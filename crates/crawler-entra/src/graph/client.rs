@@ -337,9 +337,10 @@ impl Graph {
         outgoing: &Outgoing,
         meter: &Meter,
     ) -> Result<Try<T>, GraphError> {
-        let token = self.tokens.token().await?;
         let lane = self.lanes.of(outgoing.workload);
         let place = lane.enter(outgoing.estimate, outgoing.parts).await;
+        // After the wait for a place, which a token may not outlive.
+        let token = self.tokens.token().await?;
         count(&self.counters.http_calls, 1);
         count(&self.counters.requests, outgoing.parts);
         count(&meter.requests, outgoing.parts);

@@ -195,8 +195,8 @@ async fn a_missing_permission_is_named_and_opens_no_session() {
         .collect();
     assert_eq!(
         opened.len(),
-        4,
-        "users, guests and their departments only: {opened:?}"
+        6,
+        "users, guests, their departments and those deleted only: {opened:?}"
     );
     bench.stop().await;
 }
