@@ -25,11 +25,14 @@
 //! # Ok(()) }
 //! ```
 
+mod attribute;
 mod auth;
 mod collect;
 mod crawl;
 mod error;
 mod graph;
+mod identity;
+mod inspect;
 mod journal;
 mod mapping;
 mod plan;
@@ -42,10 +45,13 @@ pub mod config;
 pub mod progress;
 pub mod report;
 
+pub use attribute::{AttributeFound, AttributeKind, AttributesFound};
 pub use check::check;
 pub use config::{
     ConfigError, ConfigFile, CrawlConfig, GraphConfig, Overrides, RegisterConfig, Selection, Tuning,
 };
 pub use crawl::crawl;
 pub use error::CrawlError;
+pub use identity::{FilterError, IdentityFilter, IdentityKey, IdentityPreview, UserSample};
+pub use inspect::{InspectError, discover_attributes, preview_identities};
 pub use progress::{ProgressEvent, ProgressSink};

@@ -1,5 +1,7 @@
 //! Life goes on: a seeded round of changes that keeps the tenant consistent.
 
+mod people;
+
 use uuid::Uuid;
 
 use crate::change_apps::change_applications;
@@ -43,6 +45,7 @@ impl Tenant {
         round.move_roles(self);
         change_applications(self, seed, fraction.min(1.0));
         govern(self, seed, fraction.min(1.0));
+        people::change(self, seed, fraction.min(1.0));
         ChangeSummary::between(&before, self)
     }
 }

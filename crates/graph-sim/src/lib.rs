@@ -58,12 +58,14 @@ pub use application::app_role_id;
 pub use error::SimError;
 pub use model::{
     AccessPackage, AccessReview, AdministrativeUnit, AppAccess, AppRole, AppRoleAssignment,
-    Application, Approver, AssignmentType, Catalog, CatalogRole, Credential, FederatedCredential,
-    Governance, GovernanceRole, Group, GroupAccess, GroupAssignment, GroupEligibility, License,
-    Link, LinkMap, MemberKind, OnPremises, PackageAssignment, PackageGrant, PackagePolicy,
-    PackageRequest, PackageRole, PermissionGrant, RequestedAccess, ReviewDecision, ReviewInstance,
-    ReviewTarget, RoleAssignment, RoleDefinition, RoleEligibility, ServicePrincipal,
-    ServicePrincipalClass, ServicePrincipalType, SignInActivity, Tenant, User, UserType,
+    Application, Approver, AssignmentType, Catalog, CatalogRole, ConditionalAccessPolicy,
+    Credential, DeletedUser, Domain, FederatedCredential, Governance, GovernanceRole, Group,
+    GroupAccess, GroupAssignment, GroupEligibility, License, Link, LinkMap, MemberKind,
+    NamedLocation, OnPremises, PackageAssignment, PackageGrant, PackagePolicy, PackageRequest,
+    PackageRole, PermissionGrant, Place, RequestedAccess, ReviewDecision, ReviewInstance,
+    ReviewTarget, RoleAssignment, RoleDefinition, RoleEligibility, SecurityAttributes,
+    ServicePrincipal, ServicePrincipalClass, ServicePrincipalType, SignInActivity, Tenant, User,
+    UserType,
 };
 pub use options::{
     DeltaExpiry, DeltaOptions, Limit, Neighbour, Removal, RetryAfterForm, SimOptions, Throttle,
@@ -79,5 +81,5 @@ pub use truth::{
     Truth, TruthAdministrativeUnit, TruthAppRoleAssignment, TruthApplication,
     TruthFederatedCredential, TruthGroup, TruthGroupEligibility, TruthLink, TruthOwner,
     TruthPermissionGrant, TruthRole, TruthRoleAssignment, TruthRoleEligibility,
-    TruthServicePrincipal, TruthUser,
+    TruthServicePrincipal, TruthUnitMember, TruthUser,
 };

@@ -23,6 +23,8 @@ pub struct TenantSpec {
     pub synced_fraction: f64,
     /// Number of access packages; one per 60 groups where not said.
     pub access_packages: Option<usize>,
+    /// Number of administrative units; about one per 50 groups, at least five, when it is not said.
+    pub administrative_units: Option<usize>,
 }
 
 impl TenantSpec {
@@ -45,6 +47,18 @@ impl TenantSpec {
             ..self
         }
     }
+    /// The same tenant with so many administrative units (at least five).
+    #[must_use]
+    pub fn with_administrative_units(self, count: usize) -> Self {
+        Self {
+            administrative_units: Some(count),
+            ..self
+        }
+    }
+
+    pub(crate) fn administrative_units(&self) -> usize {
+        self.administrative_units.unwrap_or(self.groups / 50)
+    }
 }
 
 impl Default for TenantSpec {
@@ -59,6 +73,7 @@ impl Default for TenantSpec {
             disabled_fraction: 0.06,
             synced_fraction: 0.45,
             access_packages: None,
+            administrative_units: None,
         }
     }
 }

@@ -207,7 +207,14 @@ async fn the_demo_shows_what_it_found_and_the_register_lives_on_with_it() {
     // Several time windows of one assignment are one row.
     let new = sum(&first, "new");
     assert!(new > 0 && new <= sum(&first, "read"), "{first}");
-    let kept = ["principals", "resources", "resource assignments"];
+    let kept = [
+        "principals",
+        "resources",
+        "resource assignments",
+        "contexts",
+        "context members",
+        "sign-ins",
+    ];
     let rows: u64 = kept.map(|name| total(&first, name)).iter().sum();
     assert!(rows > 0 && rows <= new, "{rows} of {new} in {first}");
 

@@ -81,6 +81,10 @@ async fn a_list_that_breaks_off_half_way_removes_nothing() {
     for name in [
         "users",
         "guests",
+        "identities",
+        "identity accounts",
+        "departments",
+        "department members",
         "service principals",
         "groups",
         "applications",
@@ -193,6 +197,39 @@ async fn a_collection_that_is_forbidden_is_reported_and_kept() {
         assert_eq!(permission, Some("Application.Read.All"), "{line:#?}");
     }
     assert!(line(&report, "users").updated > 0, "{report:#?}");
+    register.simulator.set_roles(all.collect());
+    converges(&register).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_around_people_is_kept_while_it_is_forbidden() {
+    let register = filled(28).await;
+    let all = permissions::ALL.iter().map(ToString::to_string);
+    let lines = [
+        ("administrative units", "AdministrativeUnit.Read.All"),
+        ("unit contexts", "AdministrativeUnit.Read.All"),
+        ("unit members", "AdministrativeUnit.Read.All"),
+        ("interactive sign-ins", "AuditLog.Read.All"),
+        ("successful sign-ins", "AuditLog.Read.All"),
+        ("conditional access policies", "Policy.Read.All"),
+        ("named locations", "Policy.Read.All"),
+    ];
+    let is_taken = |name: &String| {
+        // Directory.Read.All would do for some of them.
+        name == "Directory.Read.All" || lines.iter().any(|(_, permission)| permission == name)
+    };
+    let granted = all.clone().filter(|name| !is_taken(name));
+    register.simulator.set_roles(granted.collect());
+    let report = crawl_under_lasting_fault(&register, 8).await;
+    for (name, permission) in lines {
+        let line = line(&report, name);
+        assert_eq!(line.status, CollectionStatus::Forbidden, "{line:#?}");
+        assert_eq!(line.missing_permission.as_deref(), Some(permission));
+    }
+    for name in ["users", "identities", "departments", "department members"] {
+        let line = line(&report, name);
+        assert_eq!(line.status, CollectionStatus::Complete, "{line:#?}");
+    }
     register.simulator.set_roles(all.collect());
     converges(&register).await;
 }

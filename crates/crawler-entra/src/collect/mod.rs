@@ -5,6 +5,7 @@
 //! aborts.
 
 mod applications;
+mod attributes;
 mod children;
 mod collection;
 mod entitlement;
@@ -14,17 +15,23 @@ mod groups;
 mod list;
 mod members;
 mod organization;
+mod people;
 mod pim_groups;
+mod policies;
+mod preview;
 mod principals;
 mod records;
 mod registrations;
 mod reviews;
 mod roles;
 mod shelf;
+mod sign_ins;
+mod units;
 
 pub(crate) use applications::{
     NAMES_OF_APPLICATION_LINKS, NAMES_OF_APPLICATIONS, Wanted, applications,
 };
+pub(crate) use attributes::attributes;
 pub(crate) use collection::{Run, crashed, skipped};
 pub(crate) use entitlement::{NAMES_OF_ENTITLEMENTS, entitlements};
 pub(crate) use feed::feed;
@@ -35,7 +42,11 @@ pub(crate) use organization::{
     PERMISSION as ORGANIZATION_PERMISSION, organization, unnamed_system,
 };
 pub(crate) use pim_groups::pim_groups;
+pub(crate) use policies::{conditional_access, deleted_users};
+pub(crate) use preview::identities as preview_identities;
 pub(crate) use principals::{NAMES_OF_SERVICE_PRINCIPALS, users};
 pub(crate) use registrations::registrations;
 pub(crate) use reviews::review_decisions;
 pub(crate) use roles::{role_assignments, role_definitions, role_eligibility};
+pub(crate) use sign_ins::{NAMES_OF_SIGN_INS, sign_ins};
+pub(crate) use units::{UnitsAs, administrative_units};

@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 use uuid::Uuid;
 
+use crate::identity::{IdentityFilter, IdentityKey};
+
 use super::{
     Cloud, ConfigError, CrawlConfig, GraphConfig, Network, NetworkSection, REQUEST_WINDOW_DAYS,
     RegisterConfig, Selection, SignInMethod, SignInSection, Tuning, signing_in::Variable,
@@ -30,6 +32,10 @@ pub struct ConfigFile {
     pub custom_group_attributes: Vec<String>,
     /// Days back to which requests for access packages are read.
     pub request_window_days: Option<u32>,
+    /// Which users become identities.
+    pub identity_filter: Option<IdentityFilter>,
+    /// What makes accounts one person: `account` or `employeeId`.
+    pub identity_key: Option<IdentityKey>,
 }
 
 /// `Graph` in the file.
@@ -86,6 +92,8 @@ pub struct SyncSection {
     pub contexts: Option<bool>,
     /// PIM eligibility.
     pub pim: Option<bool>,
+    /// When users last signed in.
+    pub sign_ins: Option<bool>,
     /// Refresh the views at the end.
     pub refresh_views: Option<bool>,
 }
@@ -117,6 +125,10 @@ pub struct Overrides {
     pub custom_user_attributes: Option<Vec<String>>,
     /// Further group properties, instead of the file's.
     pub custom_group_attributes: Option<Vec<String>>,
+    /// Which users become identities, instead of the file's filter.
+    pub identity_filter: Option<IdentityFilter>,
+    /// What makes accounts one person, instead of the file's.
+    pub identity_key: Option<IdentityKey>,
     /// Read and map, send nothing.
     pub dry_run: bool,
     /// Abort sessions that stand in the way.
@@ -221,6 +233,8 @@ impl ConfigFile {
                 .custom_group_attributes
                 .unwrap_or(self.custom_group_attributes),
             request_window_days: self.request_window_days.unwrap_or(REQUEST_WINDOW_DAYS),
+            identity_filter: over.identity_filter.or(self.identity_filter),
+            identity_key: over.identity_key.or(self.identity_key).unwrap_or_default(),
             refresh_views: refresh_views.unwrap_or(true),
             dry_run: over.dry_run,
             take_over: over.take_over,
@@ -301,6 +315,7 @@ impl SyncSection {
             governance: self.governance.or(below.governance),
             contexts: self.contexts.or(below.contexts),
             pim: self.pim.or(below.pim),
+            sign_ins: self.sign_ins.or(below.sign_ins),
             refresh_views: self.refresh_views.or(below.refresh_views),
         }
     }
@@ -317,6 +332,7 @@ impl SyncSection {
             governance: self.governance.unwrap_or(default.governance),
             contexts: self.contexts.unwrap_or(default.contexts),
             pim: self.pim.unwrap_or(default.pim),
+            sign_ins: self.sign_ins.unwrap_or(default.sign_ins),
         }
     }
 }

@@ -12,11 +12,13 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 use uuid::Uuid;
 
+use crate::identity::{IdentityFilter, IdentityKey};
 pub use cloud::{Cloud, GLOBAL_GRAPH, GLOBAL_LOGIN};
 pub use credential::{
     AssertionSource, CertificateError, ClientCertificate, Credential, EXCHANGE_AUDIENCE, IMDS,
     ManagedIdentity, ManagedIdentityEndpoint, ManagedIdentityId, SignInMethod,
 };
+
 pub use file::{ApiSection, ConfigFile, GraphSection, Overrides, SyncSection};
 pub use network::{Network, NetworkSection};
 pub use signing_in::SignInSection;
@@ -69,6 +71,10 @@ pub struct CrawlConfig {
     pub custom_group_attributes: Vec<String>,
     /// Requests for access packages are read when they are not older than this many days.
     pub request_window_days: u32,
+    /// Which users become identities; without it none do.
+    pub identity_filter: Option<IdentityFilter>,
+    /// What makes accounts one person.
+    pub identity_key: IdentityKey,
     /// Ask for a refresh of the register's views at the end.
     pub refresh_views: bool,
     /// Read and map everything, send nothing.
@@ -133,6 +139,8 @@ pub struct Selection {
     pub contexts: bool,
     /// PIM eligibility for directory roles and groups.
     pub pim: bool,
+    /// When users last signed in; read only together with the users.
+    pub sign_ins: bool,
 }
 
 impl Default for Selection {
@@ -145,6 +153,7 @@ impl Default for Selection {
             governance: true,
             contexts: true,
             pim: false,
+            sign_ins: true,
         }
     }
 }
@@ -275,6 +284,8 @@ impl CrawlConfig {
             custom_user_attributes: Vec::new(),
             custom_group_attributes: Vec::new(),
             request_window_days: REQUEST_WINDOW_DAYS,
+            identity_filter: None,
+            identity_key: IdentityKey::default(),
             refresh_views: true,
             dry_run: false,
             take_over: false,

@@ -10,10 +10,14 @@ mod grant;
 mod group;
 mod object;
 mod package_content;
+mod person;
+mod policy;
 mod registration;
 mod review;
 mod role;
 mod service_principal;
+mod sign_in;
+mod unit;
 mod user;
 mod window;
 
@@ -34,6 +38,14 @@ pub(crate) use grant::{
 pub(crate) use group::{GROUP_NAMES, GROUP_PROPERTIES, can_be_in_pim, group};
 pub(crate) use object::Object;
 pub(crate) use package_content::{Content, SHAREPOINT_SITE, package_content};
+pub(crate) use person::{
+    department, department_id, department_member, department_name, identity, identity_id,
+    identity_member,
+};
+pub(crate) use policy::{
+    DELETED_USER_PROPERTIES, conditional_access_policy, deleted_user, deleted_users_id,
+    named_location,
+};
 pub(crate) use registration::{
     FEDERATED_CREDENTIAL_PROPERTIES, REGISTRATION_NAMES, REGISTRATION_PROPERTIES,
     federated_credential, registration,
@@ -41,7 +53,9 @@ pub(crate) use registration::{
 pub(crate) use review::{Review, Round, review, review_decision, review_round};
 pub(crate) use role::{Schedules, role_assignment, role_definition, role_eligibility};
 pub(crate) use service_principal::{SERVICE_PRINCIPAL_PROPERTIES, service_principal};
-pub(crate) use user::{USER_PROPERTIES, user};
+pub(crate) use sign_in::{SIGN_IN_KINDS, SIGN_IN_PROPERTIES, sign_ins};
+pub(crate) use unit::{UNIT_PROPERTIES, administrative_unit, unit_context, unit_member};
+pub(crate) use user::{GUARDED_USER_PROPERTIES, USER_PROPERTIES, user, with_nulls};
 pub(crate) use window::{Row, Windows};
 
 /// What an object of a list became.

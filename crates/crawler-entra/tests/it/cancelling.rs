@@ -172,6 +172,8 @@ fn config(simulator: &Simulator, register: RegisterConfig) -> CrawlConfig {
     };
     config.tuning = Tuning {
         resource_units_per_10_s: 1e9,
+        report_requests_per_10_s: 1e9,
+        policy_requests_per_10_s: 1e9,
         page_size: 20,
         batch_records: 30,
         ..Tuning::default()

@@ -32,6 +32,7 @@ async fn crawl(bench: &Bench) -> RunReport {
     config.selection.resources = false;
     config.selection.assignments = false;
     config.selection.pim = false;
+    config.selection.contexts = false;
     config.request_window_days = 36_500;
     bench.crawl(config).await
 }

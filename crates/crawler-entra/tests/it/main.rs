@@ -9,6 +9,7 @@ mod contents;
 mod governance;
 mod hostile_pages;
 mod network;
+mod people;
 mod resilience;
 mod security;
 mod signing_in;

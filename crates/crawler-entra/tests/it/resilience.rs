@@ -45,6 +45,10 @@ async fn a_throttled_tenant_is_still_read_in_full() {
         }
         bench.simulator.faults().add(refusal);
         let mut config = bench.config();
+        // The refusals are all for members of groups, not of units.
+        config.selection.contexts = false;
+        // Long enough to show, whatever chance says.
+        config.tuning.first_backoff = Duration::from_millis(20);
         // As long as the window, as the default is longer than Graph's.
         config.tuning.max_backoff = Duration::from_millis(250);
         // Long enough to be seen in milliseconds, wherever in its jitter the pause falls.

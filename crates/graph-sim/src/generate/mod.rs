@@ -7,11 +7,13 @@ mod governance;
 mod groups;
 mod links;
 mod names;
+mod policies;
 mod principals;
 mod reviews;
 mod role_catalogue;
 mod roles;
 mod time;
+mod units;
 mod users;
 mod words;
 
@@ -26,6 +28,8 @@ pub(crate) use groups::GroupMaker;
 pub(crate) use principals::PrincipalMaker;
 pub(crate) use reviews::decide;
 pub(crate) use roles::RoleMaker;
+pub(crate) use time::{days_from_today, today};
+pub(crate) use units::UnitMaker;
 pub(crate) use users::UserMaker;
 pub(crate) use words::{DEPARTMENTS, OFFICES};
 
@@ -96,6 +100,12 @@ impl Tenant {
         app_access::add(&mut tenant, stream("app access"));
         governance::add(&mut tenant, spec, stream("governance"));
         reviews::add(&mut tenant, stream("reviews"));
+        let mut unit_stream = stream("administrative units");
+        let count = spec.administrative_units();
+        units::add_members(&mut tenant, count, &mut unit_stream);
+        policies::add_security_attributes(&mut tenant, &mut stream("security attributes"));
+        policies::add_policies(&mut tenant, &mut stream("policies"));
+        policies::add_deleted_users(&mut tenant, &mut stream("deleted users"));
         tenant
     }
 }
@@ -114,6 +124,11 @@ fn empty(spec: &TenantSpec) -> Tenant {
         service_principals: BTreeMap::new(),
         applications: BTreeMap::new(),
         administrative_units: BTreeMap::new(),
+        unit_members: LinkMap::default(),
+        deleted_users: BTreeMap::new(),
+        conditional_access_policies: BTreeMap::new(),
+        named_locations: BTreeMap::new(),
+        domains: policies::domains(),
         members: LinkMap::default(),
         owners: LinkMap::default(),
         service_principal_owners: LinkMap::default(),

@@ -4,6 +4,7 @@
 mod access_reviews;
 mod app_access;
 mod applications;
+mod attributes;
 pub(crate) mod delta;
 mod entitlement;
 mod groups;
@@ -11,9 +12,11 @@ mod objects;
 mod organization;
 mod paging;
 mod pim_groups;
+mod policies;
 mod property;
 mod roles;
 mod service_principals;
+mod units;
 mod users;
 mod wire;
 
@@ -77,6 +80,8 @@ pub(crate) struct Call<'a> {
     pub(crate) p1_licensed: bool,
     /// The tenant has Entra ID P2.
     pub(crate) p2_licensed: bool,
+    /// Sign-in activity comes for 120 users at a time only.
+    pub(crate) short_activity_pages: bool,
 }
 
 impl Call<'_> {
@@ -169,7 +174,7 @@ impl Route {
     }
 }
 
-fn tables() -> [&'static [Route]; 12] {
+fn tables() -> [&'static [Route]; 15] {
     [
         delta::ROUTES,
         users::ROUTES,
@@ -183,6 +188,9 @@ fn tables() -> [&'static [Route]; 12] {
         app_access::ROUTES,
         entitlement::ROUTES,
         access_reviews::ROUTES,
+        units::ROUTES,
+        policies::ROUTES,
+        attributes::ROUTES,
     ]
 }
 

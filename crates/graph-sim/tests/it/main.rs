@@ -11,6 +11,7 @@ mod followers;
 mod governance;
 mod links;
 mod lists;
+mod people;
 mod permissions;
 mod profiles;
 mod tenants;

@@ -7,6 +7,7 @@ mod applications;
 mod assignments;
 mod governance;
 mod objects;
+mod people;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use graph_sim::Truth;
 use serde_json::{Map, Value};
 
+pub use self::people::identity_filter;
 use self::{
     assignments::{Holders, group_eligibility, role_assignment, role_eligibility},
     objects::{group, role, service_principal, user},
@@ -25,7 +27,7 @@ pub type Row = Map<String, Value>;
 pub type Rows = BTreeMap<(&'static str, String), Row>;
 
 /// The tables that a crawl of Entra fills, with the entity's name on the wire and the key columns.
-pub const TABLES: [(&str, &str, &[&str]); 8] = [
+pub const TABLES: [(&str, &str, &[&str]); 13] = [
     ("principals", "principals", &["id"]),
     ("resources", "resources", &["id"]),
     (
@@ -55,6 +57,23 @@ pub const TABLES: [(&str, &str, &[&str]); 8] = [
         "certification_decisions",
         "governance/certifications",
         &["id"],
+    ),
+    ("contexts", "contexts", &["id"]),
+    (
+        "context_members",
+        "context-members",
+        &["context_id", "member_id"],
+    ),
+    ("identities", "identities", &["id"]),
+    (
+        "identity_members",
+        "identity-members",
+        &["identity_id", "principal_id"],
+    ),
+    (
+        "principal_activity",
+        "principal-activity",
+        &["principal_id", "resource_id", "activity_type"],
     ),
 ];
 
@@ -110,6 +129,10 @@ pub fn expected(truth: &Truth) -> Rows {
     for (table, row) in governance::rows(&truth.governance, &holders) {
         let place = TABLES.iter().position(|(name, ..)| *name == table);
         add(place.expect("a table of a crawl"), row);
+    }
+    for (table, row) in people::rows(truth) {
+        let place = TABLES.iter().position(|(name, _, _)| *name == table);
+        add(place.expect("one of the tables"), row);
     }
     rows
 }
