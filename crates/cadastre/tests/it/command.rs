@@ -38,7 +38,9 @@ impl Register {
                 "BaseUrl": simulator.base_url(),
                 "LoginBaseUrl": simulator.base_url(),
             },
-            "Sync": {"ServicePrincipals": true, "Pim": true, "Governance": false},
+            // The tenant's days do not go by as ours do.
+            "RequestWindowDays": 36_500,
+            "Sync": {"ServicePrincipals": true, "Pim": true, "Governance": true},
             "IdentityFilter": oracle::identity_filter(),
         });
         std::fs::write(&file, config.to_string()).expect("writes");

@@ -103,7 +103,7 @@ fn assert_holds_every_kind(rows: &Rows) {
             "principals" => word("principal_type"),
             "resources" => word("resource_type"),
             "resource_relationships" => match word("role_name") {
-                none if none == "-" => word("relationship_type"),
+                none if none.is_empty() || none == "-" => word("relationship_type"),
                 role => format!("{role} of {}", word("relationship_type")),
             },
             "assignment_policies" => format!("policy for {}", word("allowed_target_scope")),
