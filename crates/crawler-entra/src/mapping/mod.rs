@@ -73,3 +73,51 @@ impl<R> From<Option<R>> for Mapped<R> {
         record.map_or(Self::Unreadable, |record| Self::Record(Box::new(record)))
     }
 }
+
+#[cfg(test)]
+mod documented {
+    use super::*;
+
+    /// The page that tells people what is read.
+    const PAGE: &str = include_str!("../../../../docs/entra-mapping.md");
+
+    /// Is the property named on the page, in a table or in a sentence?
+    fn is_named(property: &str) -> bool {
+        PAGE.split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .any(|word| word == property)
+    }
+
+    #[test]
+    fn every_property_that_is_read_is_on_the_page_about_the_mapping() {
+        let guarded = GUARDED_USER_PROPERTIES.map(|(name, _)| name);
+        let lists: [&[&str]; 10] = [
+            USER_PROPERTIES,
+            &guarded,
+            SIGN_IN_PROPERTIES,
+            GROUP_PROPERTIES,
+            SERVICE_PRINCIPAL_PROPERTIES,
+            REGISTRATION_PROPERTIES,
+            UNIT_PROPERTIES,
+            DELETED_USER_PROPERTIES,
+            CATALOG_PROPERTIES,
+            PACKAGE_PROPERTIES,
+        ];
+        let texts = [
+            APP_ROLE_ASSIGNMENT_PROPERTIES,
+            GRANT_PROPERTIES,
+            FEDERATED_CREDENTIAL_PROPERTIES,
+            SERVICE_PRINCIPAL_APP_ROLES,
+        ];
+        let in_lists = lists.into_iter().flatten().copied();
+        let in_texts = texts.into_iter().flat_map(|text| text.split(','));
+        let unnamed: Vec<&str> = in_lists
+            .chain(in_texts)
+            .filter(|property| !is_named(property))
+            .collect();
+        assert!(
+            unnamed.is_empty(),
+            "not in docs/entra-mapping.md: {unnamed:?}"
+        );
+        assert!(!is_named("noSuchProperty"));
+    }
+}
