@@ -46,15 +46,14 @@ pub async fn crawl(
     let refresh_views = config.refresh_views;
     let is_dry_run = config.dry_run;
     let graph = Graph::new(&config, progress.clone(), cancel.clone())?;
-    let read = Crawl {
+    let crawl = Crawl {
         client: client.clone(),
         may_promote,
         run_id,
         progress: progress.clone(),
         cancel: cancel.clone(),
-    }
-    .read(config, graph, &mut report)
-    .await;
+    };
+    let read = Box::pin(crawl.read(config, graph, &mut report)).await;
     let epoch = *read.as_ref().unwrap_or(&None);
     report.message = match read {
         Ok(_) => is_dry_run.then(|| "This was a dry run: nothing was sent.".to_owned()),
@@ -176,8 +175,8 @@ impl Crawl {
         report: &mut RunReport,
     ) -> Result<Option<i32>, String> {
         let known = self.know_tenant(&config, &graph).await;
-        let system_id = match known {
-            Ok(system_id) => system_id,
+        let (tenant_id, system_id) = match known {
+            Ok(known) => known,
             Err(message) => {
                 report.traffic = graph.traffic();
                 return Err(message);
@@ -208,6 +207,7 @@ impl Crawl {
         let run = Arc::new(Run {
             graph,
             config,
+            tenant_id,
             register,
             progress: self.progress,
             cancel: self.cancel,
@@ -253,7 +253,7 @@ impl Crawl {
         &self,
         config: &CrawlConfig,
         graph: &Graph,
-    ) -> Result<Option<SystemId>, String> {
+    ) -> Result<(Uuid, Option<SystemId>), String> {
         graph.sign_in().await.map_err(|error| error.to_string())?;
         let meter = Meter::default();
         let (tenant_id, system) = match collect::organization(graph, config, &meter).await {
@@ -283,11 +283,11 @@ impl Crawl {
             display_name: system.display_name.clone(),
         });
         let Some(client) = &self.client else {
-            return Ok(None);
+            return Ok((tenant_id, None));
         };
         once_begun(&self.cancel, client.upsert_system(&system))
             .await
-            .map(Some)
+            .map(|system_id| (tenant_id, Some(system_id)))
             .map_err(|stopped| stopped.to_string())
     }
 }
@@ -368,7 +368,7 @@ type Part = (usize, Vec<CollectionReport>);
 async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> {
     let mut tasks: JoinSet<Part> = JoinSet::new();
     if plan.users {
-        part(&mut tasks, run, 0, &["users", "guests"], collect::users);
+        part(&mut tasks, run, 0, &[], collect::users);
     }
     spawn_applications(&mut tasks, run, plan);
     spawn_groups(&mut tasks, run, plan);
@@ -387,18 +387,42 @@ async fn read_collections(run: &Arc<Run>, plan: &Plan) -> Vec<CollectionReport> 
             vec![collect::role_eligibility(run).await]
         });
     }
+    if plan.governance {
+        part(&mut tasks, run, 11, collect::NAMES_OF_ENTITLEMENTS, |run| {
+            Box::pin(collect::entitlements(run))
+        });
+        part(&mut tasks, run, 12, &["review decisions"], |run| async {
+            vec![collect::review_decisions(run).await]
+        });
+    }
+    if let Some(wanted) = plan.units {
+        part(&mut tasks, run, 20, &[], move |run| {
+            collect::administrative_units(run, wanted)
+        });
+    }
+    if plan.deleted_users {
+        part(&mut tasks, run, 22, &[], collect::deleted_users);
+    }
+    if plan.conditional_access {
+        part(&mut tasks, run, 23, &[], collect::conditional_access);
+    }
+    if plan.sign_ins {
+        let names = collect::NAMES_OF_SIGN_INS;
+        part(&mut tasks, run, 21, &names, collect::sign_ins);
+    }
     let mut parts: Vec<Part> = Vec::new();
     while let Some(task) = tasks.join_next().await {
         match task {
             Ok(part) => parts.push(part),
-            Err(error) => parts.push((9, vec![collect::crashed(&error.to_string())])),
+            Err(error) => parts.push((99, vec![collect::crashed(&error.to_string())])),
         }
     }
     parts.sort_by_key(|(place, _)| *place);
     parts.into_iter().flat_map(|(_, lines)| lines).collect()
 }
 
-/// Reads a part of the collections in a task of its own, unless an earlier attempt finished it.
+/// Reads a part of the collections in a task of its own, unless an earlier attempt finished all that is named. What has no
+/// names is read by every attempt.
 fn part<Reading>(
     tasks: &mut JoinSet<Part>,
     run: &Arc<Run>,
@@ -411,8 +435,8 @@ fn part<Reading>(
     let finished: Option<Vec<CollectionReport>> =
         names.iter().map(|name| run.journal.report(name)).collect();
     let reading = match finished {
-        Some(lines) => Err(lines),
-        None => Ok(read(run.clone())),
+        Some(lines) if !lines.is_empty() => Err(lines),
+        _ => Ok(read(run.clone())),
     };
     let run = run.clone();
     tasks.spawn(async move {
@@ -499,8 +523,9 @@ fn spawn_groups(tasks: &mut JoinSet<Part>, run: &Arc<Run>, plan: &Plan) {
         drop(found);
     }
     if plan.pim {
-        part(tasks, run, 7, &["group eligibility"], |run| async {
-            vec![collect::pim_groups(run, was_found).await]
+        let names = ["group eligibility", "group schedules"];
+        part(tasks, run, 7, &names, |run| {
+            collect::pim_groups(run, was_found)
         });
     }
 }

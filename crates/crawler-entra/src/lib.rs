@@ -25,12 +25,15 @@
 //! # Ok(()) }
 //! ```
 
+mod attribute;
 mod auth;
 mod collect;
 mod crawl;
 mod delta;
 mod error;
 mod graph;
+mod identity;
+mod inspect;
 mod journal;
 mod mapping;
 mod plan;
@@ -43,6 +46,7 @@ pub mod config;
 pub mod progress;
 pub mod report;
 
+pub use attribute::{AttributeFound, AttributeKind, AttributesFound};
 pub use check::check;
 pub use config::{
     ConfigError, ConfigFile, CrawlConfig, GraphConfig, Overrides, RegisterConfig, Selection, Tuning,
@@ -50,4 +54,6 @@ pub use config::{
 pub use crawl::crawl;
 pub use delta::{FULL_READ_EVERY, Mode};
 pub use error::CrawlError;
+pub use identity::{FilterError, IdentityFilter, IdentityKey, IdentityPreview, UserSample};
+pub use inspect::{InspectError, discover_attributes, preview_identities};
 pub use progress::{ProgressEvent, ProgressSink};

@@ -1,6 +1,9 @@
 //! Which collections a selection asks for, and what is said about those it does not.
 
-use crate::{Selection, collect::Wanted};
+use crate::{
+    Selection,
+    collect::{UnitsAs, Wanted},
+};
 
 /// What to do about the collections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +23,18 @@ pub(crate) struct Plan {
     pub role_definitions: bool,
     pub role_assignments: bool,
     pub pim: bool,
+    /// Entitlement management and access reviews.
+    pub governance: bool,
+    pub sign_ins: bool,
+    pub deleted_users: bool,
+    pub conditional_access: bool,
+    /// What administrative units become, if they are read.
+    pub units: Option<UnitsAs>,
     /// Collections that are not read, and why.
     pub skipped: Vec<(&'static str, &'static str)>,
 }
 
 const NOT_ASKED_FOR: &str = "not asked for";
-const NOT_IN_THIS_VERSION: &str = "not part of this version";
 
 impl Plan {
     pub fn new(selection: Selection) -> Self {
@@ -35,7 +44,9 @@ impl Plan {
                 skipped.extend(collections.iter().map(|name| (*name, NOT_ASKED_FOR)));
             }
         };
-        skip_unless(selection.principals, &["users", "guests"]);
+        skip_unless(selection.principals, &["users", "guests", "identities"]);
+        let sign_ins = selection.principals && selection.sign_ins;
+        skip_unless(sign_ins, &["sign-ins"]);
         skip_unless(
             selection.service_principals,
             &["service principals", "managed identities", "agents"],
@@ -50,6 +61,9 @@ impl Plan {
                 "roles of applications",
                 "app registrations",
                 "federated credentials",
+                "administrative units",
+                "conditional access policies",
+                "named locations",
             ],
         );
         skip_unless(
@@ -66,16 +80,35 @@ impl Plan {
                 "tenant-wide grants",
             ],
         );
-        skip_unless(selection.pim, &["role eligibility", "group eligibility"]);
-        let unbuilt = |is_wanted: bool| {
-            if is_wanted {
-                NOT_IN_THIS_VERSION
-            } else {
-                NOT_ASKED_FOR
-            }
-        };
-        skipped.push(("governance", unbuilt(selection.governance)));
-        skipped.push(("contexts", unbuilt(selection.contexts)));
+        skip_unless(
+            selection.pim,
+            &["role eligibility", "group eligibility", "group schedules"],
+        );
+        skip_unless(
+            selection.governance,
+            &[
+                "catalogs",
+                "access packages",
+                "package contents",
+                "package sites",
+                "assignment policies",
+                "package assignments",
+                "assignment requests",
+                "governance roles",
+                "governance role assignments",
+                "review decisions",
+            ],
+        );
+        skip_unless(selection.contexts, &["unit contexts", "unit members"]);
+        skip_unless(
+            selection.contexts && selection.principals,
+            &[
+                "departments",
+                "department members",
+                "recycle bin",
+                "deleted users",
+            ],
+        );
         Self {
             users: selection.principals,
             applications: Wanted {
@@ -92,6 +125,14 @@ impl Plan {
             role_definitions: selection.resources,
             role_assignments: selection.assignments,
             pim: selection.pim,
+            governance: selection.governance,
+            sign_ins,
+            deleted_users: selection.contexts && selection.principals,
+            conditional_access: selection.resources,
+            units: (selection.resources || selection.contexts).then_some(UnitsAs {
+                resources: selection.resources,
+                contexts: selection.contexts,
+            }),
             skipped,
         }
     }
@@ -110,10 +151,28 @@ mod tests {
                 .find(|(n, _)| *n == name)
                 .map(|(_, why)| *why)
         };
-        assert_eq!(reason("governance"), Some(NOT_IN_THIS_VERSION));
-        assert_eq!(reason("contexts"), Some(NOT_IN_THIS_VERSION));
+        assert_eq!(reason("catalogs"), None);
+        assert_eq!(reason("departments"), None);
+        assert_eq!(reason("sign-ins"), None);
         assert_eq!(reason("agents"), Some(NOT_ASKED_FOR));
         assert_eq!(reason("users"), None);
+    }
+
+    #[test]
+    fn departments_and_sign_ins_need_users_and_are_skipped_without_them() {
+        let plan = Plan::new(Selection {
+            principals: false,
+            ..Selection::default()
+        });
+        for name in [
+            "sign-ins",
+            "identities",
+            "departments",
+            "department members",
+        ] {
+            assert!(plan.skipped.contains(&(name, NOT_ASKED_FOR)), "{name}");
+        }
+        assert!(!plan.sign_ins && plan.units.is_some());
     }
 
     #[test]

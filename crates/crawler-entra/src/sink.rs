@@ -73,6 +73,16 @@ impl Target {
         }
     }
 
+    /// The same target for records that leave alone what they do not mention.
+    pub fn merged(self, is_merged: bool) -> Self {
+        let sync_mode = if is_merged {
+            SyncMode::Delta
+        } else {
+            self.sync_mode
+        };
+        Self { sync_mode, ..self }
+    }
+
     /// The target in words.
     pub fn describe(&self) -> String {
         let keys: Vec<String> = self
@@ -235,7 +245,11 @@ impl<R: Serialize> Sink<R> {
 
     /// Commits. A scope that was read to its end is committed even when it is empty; one that was not and brought nothing
     /// is left alone. After a failure the sink is to be [abandoned](Self::abandon).
-    pub async fn finish(&self, completeness: Completeness) -> Result<IngestAnswer, Stopped> {
+    pub async fn finish(&self, mut completeness: Completeness) -> Result<IngestAnswer, Stopped> {
+        if self.target.sync_mode == SyncMode::Delta {
+            // A load of changes knows nothing about what it does not bring.
+            completeness = Completeness::default();
+        }
         self.attach().await?;
         if completeness.complete {
             self.open(&mut *self.state.lock().await).await?;

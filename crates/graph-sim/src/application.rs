@@ -89,7 +89,12 @@ impl OwnApplication<'_> {
             let further: Vec<AppRole> = self
                 .graph_roles()
                 .into_iter()
-                .filter(|role| graph.app_roles.iter().all(|known| known.value != role.value))
+                .filter(|role| {
+                    graph
+                        .app_roles
+                        .iter()
+                        .all(|known| known.value != role.value)
+                })
                 .collect();
             graph.app_roles.extend(further);
             return Some(Cow::Owned(graph));

@@ -1,8 +1,11 @@
 //! Life goes on: a seeded round of changes that keeps the tenant consistent.
 
+mod people;
+
 use uuid::Uuid;
 
 use crate::change_apps::change_applications;
+use crate::change_governance::govern;
 use crate::generate::{
     DEFAULT_DOMAIN, DEPARTMENTS, GroupMaker, OFFICES, PrincipalMaker, RoleMaker, SKU_E5, UserMaker,
 };
@@ -41,6 +44,8 @@ impl Tenant {
         round.move_owners(self);
         round.move_roles(self);
         change_applications(self, seed, fraction.min(1.0));
+        govern(self, seed, fraction.min(1.0));
+        people::change(self, seed, fraction.min(1.0));
         ChangeSummary::between(&before, self)
     }
 }

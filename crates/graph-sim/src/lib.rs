@@ -38,6 +38,7 @@
 mod application;
 mod change;
 mod change_apps;
+mod change_governance;
 mod error;
 mod generate;
 mod hostile;
@@ -56,11 +57,15 @@ mod truth;
 pub use application::app_role_id;
 pub use error::SimError;
 pub use model::{
-    AdministrativeUnit, AppAccess, AppRole, AppRoleAssignment, Application, AssignmentType,
-    Credential, FederatedCredential, Group, GroupAccess, GroupEligibility, License, Link, LinkMap,
-    MemberKind, OnPremises, PermissionGrant, RequestedAccess, RoleAssignment, RoleDefinition,
-    RoleEligibility, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType, SignInActivity,
-    Tenant, User, UserType,
+    AccessPackage, AccessReview, AdministrativeUnit, AppAccess, AppRole, AppRoleAssignment,
+    Application, Approver, AssignmentType, Catalog, CatalogRole, ConditionalAccessPolicy,
+    Credential, DeletedUser, Domain, FederatedCredential, Governance, GovernanceRole, Group,
+    GroupAccess, GroupAssignment, GroupEligibility, License, Link, LinkMap, MemberKind,
+    NamedLocation, OnPremises, PackageAssignment, PackageGrant, PackagePolicy, PackageRequest,
+    PackageRole, PermissionGrant, Place, RequestedAccess, ReviewDecision, ReviewInstance,
+    ReviewTarget, RoleAssignment, RoleDefinition, RoleEligibility, SecurityAttributes,
+    ServicePrincipal, ServicePrincipalClass, ServicePrincipalType, SignInActivity, Tenant, User,
+    UserType,
 };
 pub use options::{
     DeltaExpiry, DeltaOptions, Limit, Neighbour, Removal, RetryAfterForm, SimOptions, Throttle,
@@ -76,5 +81,5 @@ pub use truth::{
     Truth, TruthAdministrativeUnit, TruthAppRoleAssignment, TruthApplication,
     TruthFederatedCredential, TruthGroup, TruthGroupEligibility, TruthLink, TruthOwner,
     TruthPermissionGrant, TruthRole, TruthRoleAssignment, TruthRoleEligibility,
-    TruthServicePrincipal, TruthUser,
+    TruthServicePrincipal, TruthUnitMember, TruthUser,
 };

@@ -48,6 +48,8 @@ pub struct SimOptions {
     pub time_scale: f64,
     /// How delta functions answer.
     pub delta: DeltaOptions,
+    /// Sign-in activity comes for 120 users at a time only, as in some tenants.
+    pub short_activity_pages: bool,
     /// Answer batches in another order than asked, as Graph may.
     pub shuffle_batches: bool,
     /// How many requests the log keeps (the oldest are forgotten first).
@@ -93,6 +95,7 @@ impl Default for SimOptions {
             profile: Profile::Calm,
             time_scale: 1.0,
             delta: DeltaOptions::default(),
+            short_activity_pages: false,
             shuffle_batches: true,
             log_capacity: 10_000,
             port: 0,

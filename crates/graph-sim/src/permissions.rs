@@ -23,6 +23,10 @@ pub const ALL: &[&str] = &[
     "LicenseAssignment.Read.All",
     "EntitlementManagement.Read.All",
     "AccessReview.Read.All",
+    "CustomSecAttributeAssignment.Read.All",
+    "CustomSecAttributeDefinition.Read.All",
+    "Domain.Read.All",
+    "Policy.Read.All",
 ];
 
 pub(crate) const USERS: &[&str] = &[
@@ -101,6 +105,16 @@ pub(crate) const PIM_GROUPS: &[&str] = &[
     "PrivilegedAccess.Read.AzureADGroup",
     "PrivilegedAccess.ReadWrite.AzureADGroup",
 ];
+pub(crate) const GROUP_ASSIGNMENTS: &[&str] = &[
+    "PrivilegedAssignmentSchedule.Read.AzureADGroup",
+    "PrivilegedAccess.Read.AzureADGroup",
+    "PrivilegedAccess.ReadWrite.AzureADGroup",
+];
+pub(crate) const ENTITLEMENTS: &[&str] = &[
+    "EntitlementManagement.Read.All",
+    "EntitlementManagement.ReadWrite.All",
+];
+pub(crate) const REVIEWS: &[&str] = &["AccessReview.Read.All", "AccessReview.ReadWrite.All"];
 /// Any of these lets a caller resolve ids; what it sees depends on the type.
 pub(crate) const ANY_OBJECT: &[&str] = &[
     "User.Read.All",
@@ -114,6 +128,30 @@ pub(crate) const SIGN_IN_ACTIVITY: &[&str] = &["AuditLog.Read.All"];
 pub(crate) const LEAVE_DATE: &[&str] = &[
     "User-LifeCycleInfo.Read.All",
     "User-LifeCycleInfo.ReadWrite.All",
+];
+
+pub(crate) const ADMINISTRATIVE_UNITS: &[&str] = &[
+    "AdministrativeUnit.Read.All",
+    "AdministrativeUnit.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
+pub(crate) const CONDITIONAL_ACCESS: &[&str] =
+    &["Policy.Read.All", "Policy.Read.ConditionalAccess"];
+pub(crate) const DOMAINS: &[&str] = &[
+    "Domain.Read.All",
+    "Domain.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
+/// Directory.Read.All is not enough.
+pub(crate) const SECURITY_ATTRIBUTES: &[&str] = &[
+    "CustomSecAttributeAssignment.Read.All",
+    "CustomSecAttributeAssignment.ReadWrite.All",
+];
+pub(crate) const SECURITY_ATTRIBUTE_DEFINITIONS: &[&str] = &[
+    "CustomSecAttributeDefinition.Read.All",
+    "CustomSecAttributeDefinition.ReadWrite.All",
 ];
 
 /// The permissions of one token.

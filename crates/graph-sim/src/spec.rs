@@ -21,6 +21,10 @@ pub struct TenantSpec {
     pub disabled_fraction: f64,
     /// Share of users and groups that come from Active Directory.
     pub synced_fraction: f64,
+    /// Number of access packages; one per 60 groups where not said.
+    pub access_packages: Option<usize>,
+    /// Number of administrative units; about one per 50 groups, at least five, when it is not said.
+    pub administrative_units: Option<usize>,
 }
 
 impl TenantSpec {
@@ -33,6 +37,27 @@ impl TenantSpec {
             service_principals,
             ..Self::default()
         }
+    }
+
+    /// The same tenant with this many access packages.
+    #[must_use]
+    pub fn with_access_packages(self, count: usize) -> Self {
+        Self {
+            access_packages: Some(count),
+            ..self
+        }
+    }
+    /// The same tenant with so many administrative units (at least five).
+    #[must_use]
+    pub fn with_administrative_units(self, count: usize) -> Self {
+        Self {
+            administrative_units: Some(count),
+            ..self
+        }
+    }
+
+    pub(crate) fn administrative_units(&self) -> usize {
+        self.administrative_units.unwrap_or(self.groups / 50)
     }
 }
 
@@ -47,6 +72,8 @@ impl Default for TenantSpec {
             guest_fraction: 0.12,
             disabled_fraction: 0.06,
             synced_fraction: 0.45,
+            access_packages: None,
+            administrative_units: None,
         }
     }
 }

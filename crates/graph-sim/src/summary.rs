@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::Tenant;
-use crate::truth::{TruthLink, group_links};
+use crate::truth::{TruthLink, TruthUnitMember, group_links, unit_members};
 
 /// Everything that changed, by kind. An object that is updated existed before and
 /// after; links that vanished with a deleted object are listed as removed.
@@ -66,6 +66,28 @@ pub struct ChangeSummary {
     pub added_group_eligibilities: Vec<String>,
     /// Group eligibilities that ended.
     pub removed_group_eligibilities: Vec<String>,
+    /// New assignments of access packages.
+    pub added_package_assignments: Vec<Uuid>,
+    /// Assignments of access packages that are no more.
+    pub removed_package_assignments: Vec<Uuid>,
+    /// New requests for access packages.
+    pub added_package_requests: Vec<Uuid>,
+    /// Access packages with anything changed.
+    pub updated_packages: Vec<Uuid>,
+    /// Access reviews with anything changed.
+    pub updated_reviews: Vec<Uuid>,
+    /// New administrative units.
+    pub created_administrative_units: Vec<Uuid>,
+    /// Administrative units with at least one changed attribute.
+    pub updated_administrative_units: Vec<Uuid>,
+    /// Deleted administrative units.
+    pub removed_administrative_units: Vec<Uuid>,
+    /// Users and groups that came into units.
+    pub added_unit_members: Vec<TruthUnitMember>,
+    /// Users and groups that left units.
+    pub removed_unit_members: Vec<TruthUnitMember>,
+    /// Conditional access policies that are new, changed or gone.
+    pub changed_policies: Vec<Uuid>,
 }
 
 impl ChangeSummary {
@@ -73,6 +95,16 @@ impl ChangeSummary {
     pub fn between(before: &Tenant, after: &Tenant) -> Self {
         let members = links(&group_links(&before.members), &group_links(&after.members));
         let owners = links(&group_links(&before.owners), &group_links(&after.owners));
+        let (was, is) = (&before.governance, &after.governance);
+        let in_units = links(
+            &unit_members(&before.unit_members),
+            &unit_members(&after.unit_members),
+        );
+        let (old_units, new_units) = (&before.administrative_units, &after.administrative_units);
+        let (old_policies, new_policies) = (
+            &before.conditional_access_policies,
+            &after.conditional_access_policies,
+        );
         Self {
             created_users: missing(&after.users, &before.users),
             updated_users: updated(&before.users, &after.users),
@@ -128,6 +160,22 @@ impl ChangeSummary {
                 &before.group_eligibilities,
                 &after.group_eligibilities,
             ),
+            added_package_assignments: missing(&is.assignments, &was.assignments),
+            removed_package_assignments: missing(&was.assignments, &is.assignments),
+            added_package_requests: missing(&is.requests, &was.requests),
+            updated_packages: updated(&was.packages, &is.packages),
+            updated_reviews: updated(&was.reviews, &is.reviews),
+            created_administrative_units: missing(new_units, old_units),
+            updated_administrative_units: updated(old_units, new_units),
+            removed_administrative_units: missing(old_units, new_units),
+            added_unit_members: in_units.0,
+            removed_unit_members: in_units.1,
+            changed_policies: [
+                missing(new_policies, old_policies),
+                updated(old_policies, new_policies),
+                missing(old_policies, new_policies),
+            ]
+            .concat(),
         }
     }
 
@@ -157,10 +205,10 @@ fn updated<K: Ord + Clone, V: PartialEq>(
 }
 
 /// Added and removed links.
-fn links(before: &[TruthLink], after: &[TruthLink]) -> (Vec<TruthLink>, Vec<TruthLink>) {
-    let old: BTreeSet<&TruthLink> = before.iter().collect();
-    let new: BTreeSet<&TruthLink> = after.iter().collect();
-    let added = new.difference(&old).map(|link| **link).collect();
-    let removed = old.difference(&new).map(|link| **link).collect();
+fn links<L: Copy + Ord>(before: &[L], after: &[L]) -> (Vec<L>, Vec<L>) {
+    let old: BTreeSet<L> = before.iter().copied().collect();
+    let new: BTreeSet<L> = after.iter().copied().collect();
+    let added = new.difference(&old).copied().collect();
+    let removed = old.difference(&new).copied().collect();
     (added, removed)
 }

@@ -5,9 +5,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::{
-    AdministrativeUnit, AppRoleAssignment, Application, FederatedCredential, Group,
-    GroupEligibility, LinkMap, MemberKind, PermissionGrant, RoleAssignment, RoleDefinition,
-    RoleEligibility, ServicePrincipal, Tenant, User,
+    AdministrativeUnit, AppRoleAssignment, Application, ConditionalAccessPolicy, DeletedUser,
+    Domain, FederatedCredential, Governance, Group, GroupEligibility, LinkMap, MemberKind,
+    NamedLocation, PermissionGrant, RoleAssignment, RoleDefinition, RoleEligibility,
+    ServicePrincipal, Tenant, User,
 };
 
 /// A user as the tenant knows it.
@@ -64,6 +65,17 @@ pub struct TruthFederatedCredential {
     pub credential: FederatedCredential,
 }
 
+/// A user or group in an administrative unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct TruthUnitMember {
+    /// The unit.
+    pub unit_id: Uuid,
+    /// Who is in it.
+    pub member_id: Uuid,
+    /// What that is.
+    pub member_kind: MemberKind,
+}
+
 /// The whole tenant as plain lists, each ordered by id.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Truth {
@@ -105,6 +117,18 @@ pub struct Truth {
     pub group_eligibilities: Vec<TruthGroupEligibility>,
     /// Groups onboarded to PIM for Groups.
     pub pim_groups: Vec<Uuid>,
+    /// Entitlement management, access reviews, activations.
+    pub governance: Governance,
+    /// Users and groups in administrative units.
+    pub unit_members: Vec<TruthUnitMember>,
+    /// Users in the recycle bin.
+    pub deleted_users: Vec<DeletedUser>,
+    /// Conditional access policies.
+    pub conditional_access_policies: Vec<ConditionalAccessPolicy>,
+    /// Named locations.
+    pub named_locations: Vec<NamedLocation>,
+    /// Domain names.
+    pub domains: Vec<Domain>,
 }
 
 impl Tenant {
@@ -130,6 +154,16 @@ impl Tenant {
             role_eligibilities: self.role_eligibilities.values().cloned().collect(),
             group_eligibilities: self.group_eligibilities.values().cloned().collect(),
             pim_groups: self.pim_groups.iter().copied().collect(),
+            governance: self.governance.clone(),
+            unit_members: unit_members(&self.unit_members),
+            deleted_users: self.deleted_users.values().cloned().collect(),
+            conditional_access_policies: self
+                .conditional_access_policies
+                .values()
+                .cloned()
+                .collect(),
+            named_locations: self.named_locations.values().cloned().collect(),
+            domains: self.domains.clone(),
         }
     }
 }
@@ -165,5 +199,16 @@ fn federated_credentials(tenant: &Tenant) -> Vec<TruthFederatedCredential> {
                 credential: credential.clone(),
             },
         )
+        .collect()
+}
+
+pub(crate) fn unit_members(links: &LinkMap) -> Vec<TruthUnitMember> {
+    links
+        .iter()
+        .map(|(unit_id, link)| TruthUnitMember {
+            unit_id,
+            member_id: link.id,
+            member_kind: link.kind,
+        })
         .collect()
 }

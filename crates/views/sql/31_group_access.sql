@@ -23,4 +23,5 @@ select a.system_id,
            ) as only_for_direct_members
 from resource_assignments a
 where a.deleted_at is null
+  and a.assignment_type <> 'Scheduled'
   and a.principal_type = 'Group';

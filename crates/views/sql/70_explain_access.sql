@@ -78,6 +78,7 @@ as $$
                    t.extended_attributes, t.start_date_time, t.expiration_date_time, t.first_seen_at, t.sync_id
             from resource_assignments t
             where t.system_id = p_system_id and t.principal_id = n.id and t.deleted_at is null
+              and t.assignment_type <> 'Scheduled'
             offset 0
         ) a
         cross join lateral (

@@ -91,7 +91,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     );
 
     let shown = tokio::select! {
-        shown = crawl_and_show(&server, &simulator) => shown,
+        shown = crawl_and_show(&server, &simulator, args.throttle) => shown,
         stopped = stop_signal() => stopped.and_then(|()| bail!("stopped")),
     };
     let code = match shown {
@@ -156,6 +156,7 @@ async fn start_simulator(args: &DemoArgs) -> anyhow::Result<Simulator> {
 async fn crawl_and_show(
     server: &RunningServer,
     simulator: &Simulator,
+    is_throttled: bool,
 ) -> anyhow::Result<(RunOutcome, SecretString)> {
     let lifetime = TimeDelta::days(1);
     let (ingest_key, _) = keys::make(
@@ -176,7 +177,7 @@ async fn crawl_and_show(
     .await?;
 
     println!("\nCrawling the tenant:");
-    let report = crawl_tenant(server, simulator, ingest_key).await?;
+    let report = crawl_tenant(server, simulator, ingest_key, is_throttled).await?;
     println!("\n{}", crawler_entra::report::render(&report));
 
     let questions = Questions::new(&server.base_url.parse()?, read_key.clone())?;
@@ -202,6 +203,7 @@ async fn crawl_tenant(
     server: &RunningServer,
     simulator: &Simulator,
     api_key: SecretString,
+    is_throttled: bool,
 ) -> anyhow::Result<RunReport> {
     let mut graph = GraphConfig::new(
         simulator.tenant_id().to_string(),
@@ -220,6 +222,13 @@ async fn crawl_tenant(
         pim: true,
         ..Selection::default()
     };
+    // The simulated tenant's days are always the same ones.
+    config.request_window_days = 36_500;
+    if !is_throttled {
+        // Nobody has to wait for sign-ins where nobody limits them.
+        config.tuning.report_requests_per_10_s = 10_000.0;
+        config.tuning.policy_requests_per_10_s = 10_000.0;
+    }
     // A demo that was killed leaves its sessions open.
     config.take_over = true;
     let display = Arc::new(Display::new(ProgressForm::automatic()));

@@ -43,6 +43,17 @@ fn render_totals(totals: &Totals) -> String {
             "resourceAssignments",
             Some(totals.resource_assignments),
         ),
+        ("contexts", "contexts", Some(totals.contexts)),
+        (
+            "context members",
+            "contextMembers",
+            Some(totals.context_members),
+        ),
+        (
+            "sign-ins",
+            "principalActivity",
+            Some(totals.principal_activity),
+        ),
         (
             "effective access (groups resolved)",
             "effectiveAccess",

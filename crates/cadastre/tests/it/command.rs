@@ -10,7 +10,7 @@ use contract::RunReport;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::register::Register;
+use crate::{oracle, register::Register};
 
 impl Register {
     /// Crawls everything with the command; the report is what it prints, the code its exit code.
@@ -38,8 +38,11 @@ impl Register {
                 "BaseUrl": simulator.base_url(),
                 "LoginBaseUrl": simulator.base_url(),
             },
-            "Sync": {"ServicePrincipals": true, "Pim": true, "Governance": false, "Contexts": false},
             "Mode": "full",
+            // The tenant's days do not go by as ours do.
+            "RequestWindowDays": 36_500,
+            "Sync": {"ServicePrincipals": true, "Pim": true, "Governance": true},
+            "IdentityFilter": oracle::identity_filter(),
         });
         std::fs::write(&file, config.to_string()).expect("writes");
         Command::new(crawler_command().await)

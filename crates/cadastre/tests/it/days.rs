@@ -16,7 +16,11 @@ fn images(rows: &Rows) -> Rows {
         let (_, _, columns) = TABLES.iter().find(|(name, ..)| name == table)?;
         Some(((*table, key.clone()), image_of(row, columns)))
     };
-    rows.iter().filter_map(image).collect()
+    // Of sign-ins only the present is known.
+    let governed = rows
+        .iter()
+        .filter(|((table, _), _)| *table != "principal_activity");
+    governed.filter_map(image).collect()
 }
 
 /// The register at an instant: live rows that began before it, and ended versions around it.

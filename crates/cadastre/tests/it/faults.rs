@@ -81,6 +81,10 @@ async fn a_list_that_breaks_off_half_way_removes_nothing() {
     for name in [
         "users",
         "guests",
+        "identities",
+        "identity accounts",
+        "departments",
+        "department members",
         "service principals",
         "groups",
         "applications",
@@ -197,6 +201,39 @@ async fn a_collection_that_is_forbidden_is_reported_and_kept() {
     converges(&register).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_around_people_is_kept_while_it_is_forbidden() {
+    let register = filled(28).await;
+    let all = permissions::ALL.iter().map(ToString::to_string);
+    let lines = [
+        ("administrative units", "AdministrativeUnit.Read.All"),
+        ("unit contexts", "AdministrativeUnit.Read.All"),
+        ("unit members", "AdministrativeUnit.Read.All"),
+        ("interactive sign-ins", "AuditLog.Read.All"),
+        ("successful sign-ins", "AuditLog.Read.All"),
+        ("conditional access policies", "Policy.Read.All"),
+        ("named locations", "Policy.Read.All"),
+    ];
+    let is_taken = |name: &String| {
+        // Directory.Read.All would do for some of them.
+        name == "Directory.Read.All" || lines.iter().any(|(_, permission)| permission == name)
+    };
+    let granted = all.clone().filter(|name| !is_taken(name));
+    register.simulator.set_roles(granted.collect());
+    let report = crawl_under_lasting_fault(&register, 8).await;
+    for (name, permission) in lines {
+        let line = line(&report, name);
+        assert_eq!(line.status, CollectionStatus::Forbidden, "{line:#?}");
+        assert_eq!(line.missing_permission.as_deref(), Some(permission));
+    }
+    for name in ["users", "identities", "departments", "department members"] {
+        let line = line(&report, name);
+        assert_eq!(line.status, CollectionStatus::Complete, "{line:#?}");
+    }
+    register.simulator.set_roles(all.collect());
+    converges(&register).await;
+}
+
 /// Makes every token an expired one when one of these collections begins to arrive: the most often that the crawler
 /// bears in a row.
 struct ExpireTokens {
@@ -248,7 +285,15 @@ async fn without_the_licence_for_pim_what_was_known_of_eligibility_stays() {
     };
     register.restart_simulator(unlicensed).await;
     let report = crawl_small_pages(&register).await;
-    for name in ["role eligibility", "group eligibility"] {
+    for name in [
+        "role eligibility",
+        "group eligibility",
+        "group schedules",
+        "access packages",
+        "package contents",
+        "package assignments",
+        "review decisions",
+    ] {
         let line = line(&report, name);
         assert_eq!(line.status, CollectionStatus::Unlicensed, "{line:#?}");
     }
@@ -257,7 +302,7 @@ async fn without_the_licence_for_pim_what_was_known_of_eligibility_stays() {
     assert!(assignments.message.is_some(), "{assignments:#?}");
     assert_eq!(register.removed().await, []);
     assert!(register.held().await.is_empty());
-    // Everything as it was; only PIM knows since when and until when a role is held.
+    // Everything as it was; only PIM knows since when, until when and out of which eligibility a role is held.
     let mut expected = oracle::expected(&register.simulator.truth());
     for row in expected.values_mut() {
         let is = |column: &str, word: &str| row.get(column).is_some_and(|value| value == word);
@@ -265,6 +310,7 @@ async fn without_the_licence_for_pim_what_was_known_of_eligibility_stays() {
             for column in ["state", "start_date_time", "expiration_date_time"] {
                 row.insert(column.to_owned(), serde_json::Value::Null);
             }
+            row.insert("extended_attributes".to_owned(), serde_json::json!({}));
         }
     }
     let differences = differences(&expected, &register.live_rows().await);

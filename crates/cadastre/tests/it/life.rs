@@ -2,9 +2,13 @@
 
 use contract::RunOutcome;
 use graph_sim::{GroupAccess, MemberKind, SimOptions, TenantSpec, UserType};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::register::{Register, line};
+use crate::{
+    oracle::Rows,
+    register::{Register, line},
+};
 
 async fn filled(seed: u64) -> Register {
     let spec = TenantSpec::new(seed, 150, 40, 30);
@@ -76,7 +80,12 @@ async fn an_account_that_is_restored_goes_on_as_the_same_row() {
     let report = register.crawl().await;
     assert_eq!(report.outcome, RunOutcome::Complete, "{report:#?}");
     register.assert_equals_truth().await;
-    assert_eq!(register.removed().await, []);
+    let removed = register.removed().await;
+    // It left the recycle bin, and nothing else went.
+    let [("context_members", left)] = &removed[..] else {
+        panic!("{removed:?}");
+    };
+    assert!(left.ends_with(&id.to_string()), "{left}");
     let (_, again) = register.all_rows().await.remove(&place).expect("a row");
     assert_eq!(again.first_seen_at, first.first_seen_at);
     assert!(register.loads_of(&report).await.contains(&again.sync_id));
@@ -132,4 +141,60 @@ async fn eligibility_as_member_and_as_owner_of_one_group_are_two_rows() {
         let key = format!("{group}|{principal}|Eligible|{scope}");
         assert!(live.contains_key(&("resource_assignments", key)), "{scope}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_and_decisions_outlive_what_they_are_about() {
+    let register = filled(36).await;
+    let tables = ["assignment_requests", "certification_decisions"];
+    let of_history = |rows: Rows| -> Rows {
+        let rows = rows.into_iter();
+        rows.filter(|((table, _), _)| tables.contains(table))
+            .collect()
+    };
+    let before = of_history(register.live_rows().await);
+    for table in tables {
+        assert!(before.keys().any(|place| place.0 == table), "{table}");
+    }
+    register.simulator.with_tenant(|tenant| {
+        tenant.governance.requests.clear();
+        tenant.governance.reviews.clear();
+    });
+    let report = register.crawl().await;
+    assert_eq!(report.outcome, RunOutcome::Complete, "{report:#?}");
+    assert!(register.held().await.is_empty());
+    assert_eq!(register.removed().await, []);
+    assert_eq!(of_history(register.live_rows().await), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activation_is_one_more_row_that_dates_the_membership_and_names_its_eligibility() {
+    let register = filled(37).await;
+    let held = register.simulator.with_tenant(|tenant| {
+        let mut held = tenant.governance.group_assignments.values();
+        let held = held.find(|held| held.activated_using.is_some());
+        held.expect("somebody is active").clone()
+    });
+    let rows = register.live_rows().await;
+    let row = |kind: &str, scope: &str| {
+        let key = format!("{}|{}|{kind}|{scope}", held.group_id, held.principal_id);
+        rows.get(&("resource_assignments", key))
+            .unwrap_or_else(|| panic!("no {kind}"))
+    };
+    assert_eq!(row("Direct", "/")["state"], Value::Null);
+    let scheduled = row("Scheduled", "/");
+    assert_eq!(scheduled["state"], "Activated");
+    // Several eligibilities may share a row, which shows one of them; the activation names its own.
+    let eligibility = &scheduled["extended_attributes"]["activatedUsing"];
+    assert_eq!(eligibility.as_str(), held.activated_using.as_deref());
+    assert_eq!(row("Eligible", "/")["resource_type"], "EntraGroup");
+    let counted = sqlx::query_scalar::<_, i64>(
+        "select count(*) from effective_access where resource_id = $1 and principal_id = $2 \
+         and assignment_type not in ('Eligible', 'Owner') and via_kind = 'Direct'",
+    )
+    .bind(held.group_id)
+    .bind(held.principal_id)
+    .fetch_one(&register.pool)
+    .await;
+    assert_eq!(counted.expect("a number"), 1, "it is one access");
 }

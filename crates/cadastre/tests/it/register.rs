@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use contract::{ChangeSet, ChangeSetState, CollectionReport, Permission, RunReport};
 use crawler_entra::{
-    CrawlConfig, GraphConfig, Mode, RegisterConfig, Selection, Tuning, crawl, progress::Quiet,
+    CrawlConfig, GraphConfig, IdentityFilter, Mode, RegisterConfig, Selection, Tuning, crawl,
+    progress::Quiet,
 };
 use embedded_postgres::testing::{TestDatabase, copy_of};
 use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec};
@@ -21,6 +22,8 @@ use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::oracle;
 
 /// A register and the tenant that is crawled into it; both stop with the value.
 pub struct Register {
@@ -47,7 +50,8 @@ struct Items<T> {
 }
 
 impl Register {
-    pub async fn start(spec: &TenantSpec, options: SimOptions) -> Self {
+    pub async fn start(spec: &TenantSpec, mut options: SimOptions) -> Self {
+        options.throttle.report_requests = None;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let simulator = Simulator::start(Tenant::generate(spec), options).await;
         let database = copy_of("register", async |url| {
@@ -96,16 +100,28 @@ impl Register {
         config.mode = Mode::Full;
         config.selection = Selection {
             service_principals: true,
-            governance: false,
-            contexts: false,
             pim: true,
             ..Selection::default()
         };
+        // The tenant's days do not go by as ours do.
+        config.request_window_days = 36_500;
         config.tuning = Tuning {
             first_backoff: Duration::from_millis(20),
             max_backoff: Duration::from_millis(200),
+            // The simulated tenant does not limit sign-in activity here: every test would wait for it.
+            report_requests_per_10_s: 10_000.0,
+            policy_requests_per_10_s: 10_000.0,
             ..Tuning::default()
         };
+        let filter = IdentityFilter::parse(&oracle::identity_filter());
+        config.identity_filter = Some(filter.expect("a filter"));
+        config
+    }
+
+    /// Everything but entitlement management and access reviews.
+    pub fn ungoverned(&self) -> CrawlConfig {
+        let mut config = self.config();
+        config.selection.governance = false;
         config
     }
 
@@ -121,7 +137,8 @@ impl Register {
     }
 
     /// The same tenant behind a simulator with other options.
-    pub async fn restart_simulator(&mut self, options: SimOptions) {
+    pub async fn restart_simulator(&mut self, mut options: SimOptions) {
+        options.throttle.report_requests = None;
         let tenant = self.simulator.with_tenant(|tenant| tenant.clone());
         let simulator = Simulator::start(tenant, options).await;
         self.simulator = Arc::new(simulator.expect("a simulated tenant"));

@@ -36,7 +36,7 @@ pub struct Ended {
 }
 
 impl Register {
-    /// Every row of the tables, removed ones too.
+    /// Every row of the tables that a crawl fills, removed ones too.
     pub async fn all_rows(&self) -> BTreeMap<(&'static str, String), (Row, Frame)> {
         let mut all = BTreeMap::new();
         for (table, _, key) in TABLES {

@@ -49,3 +49,15 @@ impl PrincipalActivity {
         }
     }
 }
+
+/// What principals do, as Cadastre's own crawlers tell it.
+pub mod activity_type {
+    use crate::TypeName;
+
+    /// An interactive sign-in, successful or not.
+    pub const SIGN_IN: TypeName = TypeName::known("SignIn");
+    /// A sign-in that a client made on a user's behalf, successful or not.
+    pub const NON_INTERACTIVE_SIGN_IN: TypeName = TypeName::known("NonInteractiveSignIn");
+    /// A sign-in of either kind that succeeded.
+    pub const SUCCESSFUL_SIGN_IN: TypeName = TypeName::known("SuccessfulSignIn");
+}

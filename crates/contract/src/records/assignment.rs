@@ -87,6 +87,9 @@ pub mod assignment_type {
     pub const SPONSOR: TypeName = TypeName::known("Sponsor");
     /// Held through an access package.
     pub const GOVERNED: TypeName = TypeName::known("Governed");
+    /// The time window of something held as `Direct` or `Owner`, where the source keeps it apart (PIM for Groups): since when,
+    /// until when, and out of which eligibility. Gives no access of its own.
+    pub const SCHEDULED: TypeName = TypeName::known("Scheduled");
     /// Delegated permission.
     pub const OAUTH2_GRANT: TypeName = TypeName::known("OAuth2Grant");
 }

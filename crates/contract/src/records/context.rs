@@ -77,6 +77,20 @@ pub struct ContextMember {
     /// What the member is: `Identity`, `Principal` or `Resource`.
     #[schemars(length(min = 1, max = 50))]
     pub member_type: String,
+    /// What the context is, such as `Department`; tells the loads of different kinds of context apart.
+    pub context_type: Option<TypeName>,
     /// Everything else about it.
     pub extended_attributes: Option<ExtendedAttributes>,
+}
+
+/// The context types that Cadastre's own crawlers send.
+pub mod context_type {
+    use crate::TypeName;
+
+    /// An administrative unit.
+    pub const ADMINISTRATIVE_UNIT: TypeName = TypeName::known("AdministrativeUnit");
+    /// A department.
+    pub const DEPARTMENT: TypeName = TypeName::known("Department");
+    /// Accounts that were deleted and can still be restored.
+    pub const DELETED_USERS: TypeName = TypeName::known("DeletedUsers");
 }

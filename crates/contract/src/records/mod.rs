@@ -12,11 +12,11 @@ mod principal;
 mod resource;
 mod system;
 
-pub use activity::PrincipalActivity;
+pub use activity::{PrincipalActivity, activity_type};
 pub use assignment::{
     ResourceAssignment, ResourceRelationship, assignment_type, relationship_type,
 };
-pub use context::{Context, ContextMember};
+pub use context::{Context, ContextMember, context_type};
 pub use governance::{
     AssignmentPolicy, AssignmentRequest, CertificationDecision, GovernanceCatalog,
 };

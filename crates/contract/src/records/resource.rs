@@ -70,6 +70,11 @@ pub mod resource_type {
     pub const ENTRA_APP_REGISTRATION: TypeName = TypeName::known("EntraAppRegistration");
     /// An identity of another issuer that may sign in as an application.
     pub const ENTRA_FEDERATED_CREDENTIAL: TypeName = TypeName::known("EntraFederatedCredential");
+    /// A conditional access policy.
+    pub const ENTRA_CONDITIONAL_ACCESS_POLICY: TypeName =
+        TypeName::known("EntraConditionalAccessPolicy");
+    /// A location that conditional access policies name.
+    pub const ENTRA_NAMED_LOCATION: TypeName = TypeName::known("EntraNamedLocation");
     /// An access package.
     pub const BUSINESS_ROLE: TypeName = TypeName::known("BusinessRole");
 }

@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod display;
+mod look;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc};
 
@@ -20,6 +21,7 @@ use crate::{
 use args::{Args, Cli, Command};
 use display::LogLine;
 pub use display::{Display, ProgressForm};
+use look::Look;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -29,10 +31,14 @@ const PARTIAL: u8 = 3;
 pub fn main() -> ExitCode {
     // Ends the process itself on `--help` and on flags that do not exist (with 2).
     let cli = Cli::parse();
-    if let Some(Command::Check(args)) = cli.command {
-        return check::main(args);
-    }
-    let args = cli.args;
+    let (mut args, to_look) = match cli.command {
+        None => (cli.args, None),
+        Some(Command::Check(args)) => return check::main(*args),
+        Some(Command::Identities { args, .. }) => (*args, Some(Look::Identities)),
+        Some(Command::Attributes { sample, args }) => (*args, Some(Look::Attributes { sample })),
+    };
+    // A look sends nothing, so it needs no register.
+    args.dry_run |= to_look.is_some();
     let form = args.progress.resolved();
     let config = match configuration(args) {
         Ok(config) => config,
@@ -47,7 +53,18 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => ExitCode::from(runtime.block_on(run(config, display, form))),
+        Ok(runtime) => ExitCode::from(runtime.block_on(async {
+            let Some(to_look) = to_look else {
+                return run(config, display, form).await;
+            };
+            match look::look(to_look, config, display, form).await {
+                Ok(()) => 0,
+                Err(reason) => {
+                    eprintln!("error: {reason}");
+                    FAILED
+                }
+            }
+        })),
         Err(error) => {
             eprintln!("error: the runtime could not be started: {error}");
             ExitCode::from(FAILED)
@@ -67,13 +84,8 @@ fn log_warnings(display: Arc<Display>) {
         .init();
 }
 
-/// The configuration out of flags, environment and file; what this version cannot do is refused, not ignored.
+/// The configuration out of flags, environment and file, whole.
 fn configuration(args: Args) -> Result<CrawlConfig, String> {
-    if args.identity_filter.is_some() {
-        return Err(
-            "--identity-filter is not built yet; leave it out to read every identity".to_owned(),
-        );
-    }
     resolved(args, ConfigFile::resolve)
 }
 

@@ -69,6 +69,10 @@ enum Brought<R: Row> {
 type RowParents = Arc<dyn Fn(Uuid) -> Option<Vec<Uuid>> + Send + Sync>;
 /// Looks at each record that comes.
 type Observer<R> = Arc<dyn Fn(&Parent, &R) + Send + Sync>;
+/// The address of a parent's list.
+type AddressOf = Box<dyn Fn(Uuid, u32) -> String + Send + Sync>;
+/// A record out of an object of a parent's list.
+type MapOf<R> = Box<dyn Fn(&Parent, Value) -> Mapped<R> + Send + Sync>;
 
 /// Reads the lists; several tasks may call [`read`](Self::read) at once.
 pub(super) struct ChildReader<R> {
@@ -78,6 +82,10 @@ pub(super) struct ChildReader<R> {
     /// Where they are not the parent's own id.
     row_parents: Option<RowParents>,
     observer: Option<Observer<R>>,
+    address: AddressOf,
+    map: MapOf<R>,
+    /// Rows stay when their source forgets them: no load counts as all there is.
+    keeps_history: bool,
     collection: Collection,
     sink: Sink<R>,
     refused_in_a_row: AtomicU32,
@@ -124,6 +132,9 @@ impl<R: Row> ChildReader<R> {
             outcome.restore(&collection, key, value);
         }
         Self {
+            address: Box::new(list.address),
+            map: Box::new(list.map),
+            keeps_history: false,
             list,
             only: None,
             row_parents: None,
@@ -210,6 +221,27 @@ impl<R: Row> ChildReader<R> {
         self.collection.finish(ending)
     }
 
+    /// The same lists at addresses that more is to be known for than the parent.
+    pub fn at(mut self, address: impl Fn(Uuid, u32) -> String + Send + Sync + 'static) -> Self {
+        self.address = Box::new(address);
+        self
+    }
+
+    /// The same lists with a mapping that remembers, or knows more than the parent.
+    pub fn mapped_by(
+        mut self,
+        map: impl Fn(&Parent, Value) -> Mapped<R> + Send + Sync + 'static,
+    ) -> Self {
+        self.map = Box::new(map);
+        self
+    }
+
+    /// Rows stay when their source forgets them.
+    pub fn keeping_history(mut self) -> Self {
+        self.keeps_history = true;
+        self
+    }
+
     pub fn collection(&self) -> &Collection {
         &self.collection
     }
@@ -234,7 +266,7 @@ impl<R: Row> ChildReader<R> {
         let requests: Vec<SubRequest> = parents
             .iter()
             .map(|parent| SubRequest {
-                url: (self.list.address)(parent.id, page_size),
+                url: (self.address)(parent.id, page_size),
                 estimate: self.list.estimate,
             })
             .collect();
@@ -309,14 +341,14 @@ impl<R: Row> ChildReader<R> {
         brought: &mut Brought<R>,
     ) -> Result<(), Stopped> {
         let mut links = NextLink::default();
-        let address = (self.list.address)(parent.id, run.config.tuning.page_size);
+        let address = (self.address)(parent.id, run.config.tuning.page_size);
         let is_eventual = run.graph.is_eventual(self.list.version, &address)?;
         let mut unreadable = false;
         loop {
             let next = links.after(&run.graph, &page);
             let mut records = Vec::new();
             for value in page.value {
-                match (self.list.map)(parent, value) {
+                match (self.map)(parent, value) {
                     Mapped::Record(record) => {
                         if let Some(look) = &self.observer {
                             look(parent, &record);
@@ -396,6 +428,12 @@ impl<R: Row> ChildReader<R> {
             .leave_out(&self.collection, parent, reason, missing);
     }
 
+    /// The list could not even be asked for.
+    pub fn leave_out(&self, parent: &Parent, reason: String) {
+        self.outcome()
+            .leave_out(&self.collection, parent, reason, None);
+    }
+
     /// Commits and reports. `parents_complete` tells whether every parent was known; `message` what else is to say.
     pub async fn finish(
         self,
@@ -412,11 +450,18 @@ impl<R: Row> ChildReader<R> {
             self.sink.abandon().await;
             Ok(IngestAnswer::default())
         } else {
+            // Complete would mean that what was not met is gone.
+            let all_known = parents_complete && !self.keeps_history;
             let completeness = match &self.only {
-                None => outcome.completeness(parents_complete, self.row_parents.as_ref()),
-                Some(only) => outcome.completeness_of(only, parents_complete),
+                None => outcome.completeness(all_known, self.row_parents.as_ref()),
+                Some(only) => outcome.completeness_of(only, all_known),
             };
-            commit(run, &self.sink, completeness).await
+            let committed = commit(run, &self.sink, completeness).await;
+            committed.map(|answer| IngestAnswer {
+                // That nothing was removed is no news where nothing ever is.
+                removals_skipped: answer.removals_skipped.filter(|_| !self.keeps_history),
+                ..answer
+            })
         };
         let lacks_some = !outcome.incomplete_parents.is_empty();
         if parents_complete && lacks_some && outcome.is_forgivable() {

@@ -13,6 +13,7 @@ use contract::{
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     CrawlConfig, ProgressEvent, ProgressSink,
@@ -28,6 +29,8 @@ use crate::{
 pub(crate) struct Run {
     pub graph: Graph,
     pub config: CrawlConfig,
+    /// The tenant; ids that we derive are derived from it.
+    pub tenant_id: Uuid,
     /// Absent in a dry run.
     pub register: Option<Register>,
     pub progress: Arc<dyn ProgressSink>,
@@ -282,6 +285,29 @@ pub(super) async fn close<R: Serialize>(
         ..contract::Completeness::default()
     };
     commit(run, sink, completeness).await
+}
+
+/// Ends a collection whose reading was shared with others, or is known by its result alone: commits or gives up, and
+/// reports.
+pub(super) async fn end_shared<R: Serialize>(
+    run: &Run,
+    collection: Collection,
+    sink: &Sink<R>,
+    ended: &Result<(), Stopped>,
+    message: Option<String>,
+) -> CollectionReport {
+    let had_begun = collection.read() > 0;
+    let permission = collection.permission();
+    let closed = close(run, sink, ended.as_ref()).await;
+    let ending = match (ended, closed) {
+        (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
+        (Ok(()), Ok(answer)) => Ending::complete(answer),
+        (Err(stopped), Ok(answer)) => Ending {
+            answer,
+            ..Ending::stopped(stopped, had_begun, permission)
+        },
+    };
+    collection.finish(Ending { message, ..ending })
 }
 
 /// Commits a scope; a cancelled run gives it up instead.

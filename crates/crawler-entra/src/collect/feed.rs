@@ -182,6 +182,24 @@ impl Feed {
         run.journal.place(&given_list(kind)).is_some()
     }
 
+    /// Parents that are all known already, for children that every attempt of the run reads again.
+    pub fn unremembered(parents: Vec<Parent>, is_whole: bool) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
+        let feeder = Feeder {
+            stream: String::new(),
+            sender,
+            noted: parents.len(),
+            waiting: parents,
+            done: None,
+        };
+        tokio::spawn(feeder.end(is_whole));
+        Self {
+            stream: String::new(),
+            done: Value::Null,
+            receiver,
+        }
+    }
+
     /// Parents that are all known already. Of those that an earlier attempt was given, the ones it finished are left out.
     pub async fn of(
         run: &Run,
@@ -231,6 +249,7 @@ impl Feed {
                 while let Some(parents) = next(&shared).await {
                     let done: Vec<CheckpointEntry> = parents
                         .iter()
+                        .filter(|_| !mark.0.is_empty())
                         .map(|parent| entry(mark.0.as_str(), parent.id.to_string(), mark.1.clone()))
                         .collect();
                     let mut entries = read(run.clone(), parents).await?;

@@ -32,6 +32,19 @@ use crate::{
 pub(crate) struct GroupsFound {
     /// Groups that can hold directory roles: the most likely ones to be in PIM.
     pub role_assignable: Vec<Parent>,
+    /// Other groups that PIM can manage; of very many, one more than are asked one by one.
+    pub may_be_in_pim: Vec<Parent>,
+    /// These are all: the list was read to its end, and all of it here.
+    pub is_whole: bool,
+}
+
+/// Groups that are asked one by one when PIM does not say which take part: two lists each, twenty to a batch.
+pub(super) const MAX_PIM_CANDIDATES: usize = 2_000;
+
+impl GroupsFound {
+    pub fn has_candidates(&self) -> bool {
+        !self.role_assignable.is_empty() || !self.may_be_in_pim.is_empty()
+    }
 }
 
 /// What the reader of the list must know to go on.
@@ -40,6 +53,7 @@ struct State {
     read: u64,
     unreadable: u64,
     role_assignable: Vec<Parent>,
+    may_be_in_pim: Vec<Parent>,
 }
 
 /// The reading of the list.
@@ -204,7 +218,14 @@ async fn groups_in_full(
         Ok(()) if reader.unreadable > 0 => Err(Stopped::Source(GraphError::LimitedObjects)),
         read => read,
     };
-    let GroupReader { found, feeder, .. } = reader;
+    let GroupReader {
+        mut found,
+        feeder,
+        seen,
+        ..
+    } = reader;
+    // Groups that were counted and are not known here were read by somebody else.
+    found.is_whole = ended.is_ok() && seen.len() as u64 == collection.read();
     if let Some(feeder) = feeder {
         feeder.end(ended.is_ok()).await;
     }
@@ -252,6 +273,7 @@ impl Reader for GroupReader<'_> {
             read: self.collection.read(),
             unreadable: self.unreadable,
             role_assignable: self.found.role_assignable.clone(),
+            may_be_in_pim: self.found.may_be_in_pim.clone(),
         };
         let entries = match &mut self.feeder {
             Some(feeder) => feeder.entries(),
@@ -269,6 +291,7 @@ impl Reader for GroupReader<'_> {
             Ok(state) => {
                 self.unreadable = state.unreadable;
                 self.found.role_assignable = state.role_assignable;
+                self.found.may_be_in_pim = state.may_be_in_pim;
                 self.collection.add(state.read);
             }
             // Not known in full, then.
@@ -297,6 +320,10 @@ impl GroupReader<'_> {
             };
             if group.is_assignable_to_role == Some(true) {
                 self.found.role_assignable.push(parent.clone());
+            } else if self.found.may_be_in_pim.len() <= MAX_PIM_CANDIDATES
+                && mapping::can_be_in_pim(&group)
+            {
+                self.found.may_be_in_pim.push(parent.clone());
             }
             if let Some(feeder) = &mut self.feeder {
                 feeder.push(parent);

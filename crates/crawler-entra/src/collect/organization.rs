@@ -19,16 +19,61 @@ pub(crate) async fn organization(
     config: &CrawlConfig,
     meter: &Meter,
 ) -> Result<(Uuid, System), GraphError> {
-    let page: Page = graph
-        .get(
-            Version::V1,
-            "organization?$select=id,displayName,verifiedDomains,tenantType,countryLetterCode",
-            meter,
-        )
-        .await?;
+    let page = graph.get(
+        Version::V1,
+        "organization?$select=id,displayName,verifiedDomains,tenantType,countryLetterCode",
+        meter,
+    );
+    let (page, domains, skus) = tokio::join!(
+        page,
+        around(graph, "domains", DOMAIN_FIELDS, meter),
+        around(graph, "subscribedSkus", SKU_FIELDS, meter),
+    );
+    let page: Page = page?;
     let tenant = page.value.into_iter().find_map(Object::read);
-    let (id, tenant) = tenant.ok_or(GraphError::LimitedObjects)?;
+    let (id, mut tenant) = tenant.ok_or(GraphError::LimitedObjects)?;
+    for (name, values) in [("domains", domains), ("subscribedSkus", skus)] {
+        if let Some(values) = values {
+            tenant.add(name, values);
+        }
+    }
     Ok((id, system(id, tenant, config)))
+}
+
+/// What is kept of a domain.
+const DOMAIN_FIELDS: &[&str] = &[
+    "id",
+    "authenticationType",
+    "isDefault",
+    "isInitial",
+    "isVerified",
+];
+/// What is kept of a subscription. How much of it is in use changes every day.
+const SKU_FIELDS: &[&str] = &[
+    "skuId",
+    "skuPartNumber",
+    "capabilityStatus",
+    "prepaidUnits",
+    "servicePlans",
+];
+
+/// A short list that says more about the tenant, in an order of its own. What may not be read is left out, and stays as it
+/// was: nothing depends on it.
+async fn around(graph: &Graph, list: &str, fields: &[&str], meter: &Meter) -> Option<Value> {
+    let page: Page = graph.get(Version::V1, list, meter).await.ok()?;
+    if page.next_link.is_some() {
+        return None;
+    }
+    let keep = |value: Value| match value {
+        Value::Object(mut object) => {
+            object.retain(|name, _| fields.contains(&name.as_str()));
+            Value::Object(object)
+        }
+        other => other,
+    };
+    let mut kept: Vec<Value> = page.value.into_iter().map(keep).collect();
+    kept.sort_by_cached_key(Value::to_string);
+    Some(Value::Array(kept))
 }
 
 /// The system of a tenant whose name may not be read.

@@ -1,9 +1,9 @@
-//! PIM for Groups: who may activate membership or ownership of a group.
+//! PIM for Groups: who may activate membership or ownership of a group, and who is active, since when and until when.
 //!
-//! Graph lists eligibility for one group at a time only, and which groups take part is known to the beta API alone. Where
-//! that list is not to be had, the groups that can hold directory roles are asked one by one and nothing is removed.
+//! Graph lists both for one group at a time only, and which groups take part is known to the beta API alone. Where that list
+//! is not to be had, the groups that can take part are asked one by one.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use contract::{
     CollectionReport, Entity,
@@ -17,7 +17,7 @@ use super::{
     children::{ChildList, ChildReader},
     collection::{Collection, Ending, Run},
     feed::{Feed, Parent},
-    groups::GroupsFound,
+    groups::{GroupsFound, MAX_PIM_CANDIDATES},
     list::{List, read_all},
 };
 use crate::{
@@ -26,19 +26,31 @@ use crate::{
     sink::Target,
 };
 
-const PERMISSION: &str = "PrivilegedEligibilitySchedule.Read.AzureADGroup";
+const ELIGIBILITY_PERMISSION: &str = "PrivilegedEligibilitySchedule.Read.AzureADGroup";
+const ASSIGNMENT_PERMISSION: &str = "PrivilegedAssignmentSchedule.Read.AzureADGroup";
 /// PIM publishes no limits; few at once have proved safe.
 const IN_FLIGHT: usize = 3;
 const DISCOVERY_PERMISSION: &str = "PrivilegedAccess.Read.AzureADGroup";
+const ROOT: &str = "/identityGovernance/privilegedAccess/group";
 
-fn address(group: Uuid, _page_size: u32) -> String {
+fn eligibility_address(group: Uuid, _page_size: u32) -> String {
     format!(
-        "/identityGovernance/privilegedAccess/group/eligibilityScheduleInstances?$filter=groupId%20eq%20'{group}'&$expand=principal"
+        "{ROOT}/eligibilityScheduleInstances?$filter=groupId%20eq%20'{group}'&$expand=principal"
     )
 }
 
-fn map(_group: &Parent, value: Value) -> Mapped<ResourceAssignment> {
+fn assignment_address(group: Uuid, _page_size: u32) -> String {
+    format!(
+        "{ROOT}/assignmentScheduleInstances?$filter=groupId%20eq%20'{group}'&$expand=principal,activatedUsing"
+    )
+}
+
+fn map_eligibility(_group: &Parent, value: Value) -> Mapped<ResourceAssignment> {
     mapping::pim_group_eligibility(value)
+}
+
+fn map_assignment(_group: &Parent, value: Value) -> Mapped<ResourceAssignment> {
+    mapping::pim_group_assignment(value)
 }
 
 /// The groups to ask.
@@ -49,58 +61,113 @@ struct Candidates {
     message: Option<String>,
 }
 
-/// Reads eligibility for groups; `found` brings the groups that can hold directory roles once they are known.
+/// The readers of what PIM keeps for a group.
+struct Readers {
+    eligible: ChildReader<ResourceAssignment>,
+    active: ChildReader<ResourceAssignment>,
+}
+
+/// Reads who may be, and who is, a member or owner of groups in PIM; `found` brings the groups of the tenant once they are
+/// known.
 pub(crate) async fn pim_groups(
     run: Arc<Run>,
     found: oneshot::Receiver<GroupsFound>,
-) -> CollectionReport {
-    let collection = Collection::start(&run, "group eligibility", PERMISSION);
-    let candidates = match candidates(&run, &collection, found).await {
+) -> Vec<CollectionReport> {
+    let eligible = Collection::start(&run, "group eligibility", ELIGIBILITY_PERMISSION);
+    let active = Collection::start(&run, "group schedules", ASSIGNMENT_PERMISSION);
+    let candidates = match candidates(&run, &eligible, found).await {
         Ok(candidates) => candidates,
         Err(error) => {
-            let ending = Ending::stopped(&error.into(), false, DISCOVERY_PERMISSION);
-            return collection.finish(ending);
+            let stopped = error.into();
+            let ending = || Ending::stopped(&stopped, false, DISCOVERY_PERMISSION);
+            return vec![eligible.finish(ending()), active.finish(ending())];
         }
     };
-    let reader = Arc::new(reader(&run, collection, candidates.is_complete));
-    let is_complete = read_groups(&run, &reader, &candidates).await;
-    match Arc::try_unwrap(reader) {
-        Ok(reader) => reader.finish(&run, is_complete, candidates.message).await,
-        Err(reader) => {
-            reader
-                .collection()
-                .say("a reader of group eligibility did not end".to_owned());
-            super::collection::skipped("group eligibility", "a reader did not end")
+    let is_complete = candidates.is_complete;
+    let readers = Arc::new(Readers {
+        eligible: eligibility_reader(&run, eligible, is_complete),
+        active: assignment_reader(&run, active, is_complete),
+    });
+    let is_complete = read_groups(&run, &readers, &candidates).await;
+    match Arc::try_unwrap(readers) {
+        Ok(Readers { eligible, active }) => {
+            let message = candidates.message;
+            let (eligible, active) = tokio::join!(
+                eligible.finish(&run, is_complete, message.clone()),
+                active.finish(&run, is_complete, message),
+            );
+            vec![eligible, active]
+        }
+        Err(readers) => {
+            let reason = "a reader of PIM's groups did not end";
+            readers.eligible.collection().say(reason.to_owned());
+            vec![super::collection::crashed(reason)]
         }
     }
 }
 
-/// Reads the eligibility of all candidates; false when some may be missing.
-async fn read_groups(
-    run: &Arc<Run>,
-    reader: &Arc<ChildReader<ResourceAssignment>>,
-    candidates: &Candidates,
-) -> bool {
+/// Reads what PIM keeps for all candidates; false when some of it may be missing.
+async fn read_groups(run: &Arc<Run>, readers: &Arc<Readers>, candidates: &Candidates) -> bool {
     let groups = candidates.groups.clone();
     let Ok(feed) = Feed::of(run, "PIM groups", groups, candidates.is_complete).await else {
         return false;
     };
-    let shared = reader.clone();
+    let shared = readers.clone();
     let tasks = run.config.tuning.in_flight.min(IN_FLIGHT);
     feed.read(run, tasks, move |run, groups| {
-        let reader = shared.clone();
+        let readers = shared.clone();
         async move {
-            reader.read(&run, &groups).await;
-            reader.land().await
+            tokio::join!(
+                readers.eligible.read(&run, &groups),
+                readers.active.read(&run, &groups)
+            );
+            let (eligible, active) =
+                tokio::try_join!(readers.eligible.land(), readers.active.land())?;
+            Ok([eligible, active].concat())
         }
     })
     .await
 }
 
-/// The reader, with its scope.
-fn reader(run: &Run, collection: Collection, is_complete: bool) -> ChildReader<ResourceAssignment> {
+/// The reader of eligibility, with its scope.
+fn eligibility_reader(
+    run: &Run,
+    collection: Collection,
+    is_complete: bool,
+) -> ChildReader<ResourceAssignment> {
+    let list = ChildList {
+        of: "group",
+        version: Version::V1,
+        address: eligibility_address,
+        map: map_eligibility,
+        estimate: 1.0,
+        has_windows: true,
+    };
+    let target = target(&assignment_type::ELIGIBLE, is_complete);
+    ChildReader::new(list, collection, run.sink(target))
+}
+
+/// The reader of active assignments, with its scope.
+fn assignment_reader(
+    run: &Run,
+    collection: Collection,
+    is_complete: bool,
+) -> ChildReader<ResourceAssignment> {
+    let list = ChildList {
+        of: "group",
+        version: Version::V1,
+        address: assignment_address,
+        map: map_assignment,
+        estimate: 1.0,
+        has_windows: true,
+    };
+    let target = target(&assignment_type::SCHEDULED, is_complete);
+    ChildReader::new(list, collection, run.sink(target))
+}
+
+fn target(kind: &contract::TypeName, is_complete: bool) -> Target {
     let scope = [
-        ("assignmentType", &assignment_type::ELIGIBLE),
+        ("assignmentType", kind),
         ("resourceType", &resource_type::ENTRA_GROUP),
     ];
     let filter = if is_complete {
@@ -108,16 +175,7 @@ fn reader(run: &Run, collection: Collection, is_complete: bool) -> ChildReader<R
     } else {
         "entra:pimGroups:roleAssignable"
     };
-    let target = Target::new(Entity::ResourceAssignments, &scope, filter);
-    let list = ChildList {
-        of: "group",
-        version: Version::V1,
-        address,
-        map,
-        estimate: 1.0,
-        has_windows: true,
-    };
-    ChildReader::new(list, collection, run.sink(target))
+    Target::new(Entity::ResourceAssignments, &scope, filter)
 }
 
 async fn candidates(
@@ -131,35 +189,31 @@ async fn candidates(
     };
     let discovered = read_all(run, collection, list).await;
     // Names, and whom to ask when discovery says nothing.
-    let role_assignable = found.await.unwrap_or_default().role_assignable;
+    let found = found.await.unwrap_or_default();
     let onboarded = match discovered {
         Ok(onboarded) => onboarded,
-        Err(error) if error.is_lasting_absence() && !role_assignable.is_empty() => {
-            return Ok(Candidates {
-                groups: role_assignable,
-                is_complete: false,
-                message: Some(format!(
-                    "which groups take part is not known ({error}); only role-assignable groups were asked and nothing was removed"
-                )),
-            });
+        Err(error) if error.is_lasting_absence() && found.has_candidates() => {
+            return Ok(candidates_among(
+                found,
+                &format!("which groups take part is not known ({error})"),
+            ));
         }
         Err(error) => return Err(error),
     };
-    if onboarded.is_empty() && !role_assignable.is_empty() {
-        return Ok(Candidates {
-            groups: role_assignable,
-            is_complete: false,
-            message: Some(
-                "Graph names no group that takes part; only role-assignable groups were asked and nothing was removed"
-                    .to_owned(),
-            ),
-        });
+    if onboarded.is_empty() && !found.role_assignable.is_empty() {
+        return Ok(candidates_among(
+            found,
+            "Graph names no group that takes part",
+        ));
     }
+    let names: HashMap<Uuid, Option<String>> = found
+        .role_assignable
+        .into_iter()
+        .chain(found.may_be_in_pim)
+        .map(|group| (group.id, group.name))
+        .collect();
+    let name_of = |id: Uuid| names.get(&id).cloned().flatten();
     let arrived = onboarded.len();
-    let name_of = |id: Uuid| {
-        let known = role_assignable.iter().find(|group| group.id == id);
-        known.and_then(|group| group.name.clone())
-    };
     let groups: Vec<Parent> = onboarded
         .into_iter()
         .filter_map(|value| Object::read(value).map(|(id, _)| id))
@@ -174,4 +228,22 @@ async fn candidates(
         groups,
         message: None,
     })
+}
+
+/// Whom to ask when PIM does not say which groups take part: all groups that can, those that can hold directory roles first.
+/// In a tenant with very many only the latter are asked, and nothing is removed.
+fn candidates_among(found: GroupsFound, why: &str) -> Candidates {
+    let is_complete = found.is_whole && found.may_be_in_pim.len() <= MAX_PIM_CANDIDATES;
+    let mut groups = found.role_assignable;
+    let message = if is_complete {
+        groups.extend(found.may_be_in_pim);
+        format!("{why}; every group that can take part was asked")
+    } else {
+        format!("{why}; only role-assignable groups were asked and nothing was removed")
+    };
+    Candidates {
+        groups,
+        is_complete,
+        message: Some(message),
+    }
 }

@@ -5,21 +5,23 @@
 use std::{collections::HashSet, sync::Arc};
 
 use contract::{
-    CollectionReport, Completeness, Entity, IngestAnswer, TypeName,
+    CollectionReport, CollectionStatus, Completeness, Entity, IngestAnswer, TypeName,
     records::{Principal, principal_type},
 };
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     changed_principals::{Kind, changed_principals},
     collection::{Collection, Ending, Run, close, commit, hint_at},
-    list::{Landed, List, Reader, number, read_list},
+    list::{Landed, List, Reader, read_list},
+    people::People,
 };
 use crate::{
-    delta::{Endpoint, Way, find_way},
-    graph::{GraphError, Version},
+    delta::{Change, Endpoint, Way, find_way},
+    graph::{GraphError, Meter, Page, Version},
     mapping,
     sink::{Sink, Target},
     stopping::Stopped,
@@ -29,7 +31,17 @@ use crate::{
 pub(super) struct Lane {
     principal_type: TypeName,
     pub collection: Collection,
-    pub sink: Sink<Principal>,
+    pub sink: Sink<Sent>,
+}
+
+/// A principal on its way to the register.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Sent {
+    /// All that there is: what is absent is cleared.
+    Whole(Box<Principal>),
+    /// What was asked for, with nulls where nothing is: all else stays.
+    Asked(Value),
 }
 
 impl Lane {
@@ -39,9 +51,10 @@ impl Lane {
         permission: &'static str,
         principal_type: TypeName,
         source_filter: &str,
+        is_merged: bool,
     ) -> Self {
         let scope = [("principalType", &principal_type)];
-        let target = Target::new(Entity::Principals, &scope, source_filter);
+        let target = Target::new(Entity::Principals, &scope, source_filter).merged(is_merged);
         Self {
             collection: Collection::start(run, name, permission),
             sink: run.sink(target),
@@ -66,25 +79,54 @@ impl Lane {
     }
 }
 
-/// Users and guests.
+/// The permission to read users.
+pub(super) const PERMISSION: &str = "User.Read.All";
+
+/// Users and guests, and what is made of them.
 pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
-    const PERMISSION: &str = "User.Read.All";
-    let lane = |name, kind| Lane::new(&run, name, PERMISSION, kind, "entra:users:all");
+    let mut custom = further_properties(&run);
+    let refused = refused_properties(&run, &custom).await;
+    custom.retain(|name| !refused.iter().any(|(refused, _)| refused == name));
+    let is_merged = !refused.is_empty();
+    let lane = |name, kind| {
+        let filter = "entra:users:all";
+        Lane::new(&run, name, PERMISSION, kind, filter, is_merged)
+    };
     let lanes = vec![
         lane("users", principal_type::USER),
         lane("guests", principal_type::EXTERNAL_USER),
     ];
-    let custom = &run.config.custom_user_attributes;
-    let select = select_list(mapping::USER_PROPERTIES, custom);
-    let endpoint = Endpoint {
-        name: "users",
-        select: format!("{select},manager"),
-        seen_with: String::new(),
-        collections: vec!["users", "guests"],
-        of_objects: 2,
-    };
+    let select = select_list(mapping::USER_PROPERTIES, &custom);
     let query = format!("$select={select}&$expand=manager($select=id)");
-    let mut reports = full_or_changed(&run, &endpoint, &query, mapping::user, lanes).await;
+    let way = if is_merged || makes_people(&run) {
+        Ok(Way::Full)
+    } else {
+        let endpoint = Endpoint {
+            name: "users",
+            select: format!("{select},manager"),
+            seen_with: String::new(),
+            collections: vec!["users", "guests"],
+            of_objects: 2,
+        };
+        find_way(&run, &endpoint, &lanes[0].collection.meter).await
+    };
+    let mut reports = match way {
+        Ok(Way::Full) => {
+            let relative = format!("users?{query}&$top={}", run.config.tuning.page_size);
+            let asked = is_merged.then(|| select.split(',').map(str::to_owned).collect());
+            read_users(&run, &relative, lanes, asked).await
+        }
+        Ok(Way::Changes(changes)) => {
+            let mut reports = changed(&run, "users", &query, mapping::user, &changes, lanes).await;
+            // Nobody wants any; the lines say so.
+            reports.extend(People::of(&run).finish(&run, &Ok(())).await);
+            reports
+        }
+        Err(stopped) => finish(&run, lanes, Err(&stopped)).await,
+    };
+    for report in reports.iter_mut().take(2) {
+        say_refused(report, &refused);
+    }
     if !custom.is_empty() {
         for report in &mut reports {
             hint_at(report, "--custom-user-attributes");
@@ -99,7 +141,10 @@ pub(crate) const NAMES_OF_SERVICE_PRINCIPALS: &[&str] =
 
 /// The lanes of service principals, managed identities and agents.
 pub(super) fn lanes_of_service_principals(run: &Run, permission: &'static str) -> Vec<Lane> {
-    let lane = |name, kind| Lane::new(run, name, permission, kind, "entra:servicePrincipals:all");
+    let lane = |name, kind| {
+        let filter = "entra:servicePrincipals:all";
+        Lane::new(run, name, permission, kind, filter, false)
+    };
     vec![
         lane("service principals", principal_type::SERVICE_PRINCIPAL),
         lane("managed identities", principal_type::MANAGED_IDENTITY),
@@ -107,12 +152,16 @@ pub(super) fn lanes_of_service_principals(run: &Run, permission: &'static str) -
     ]
 }
 
-/// Service principals as principals only.
-pub(super) async fn only_service_principals(
+/// Are identities or departments made of the users? They are known only when all users are.
+fn makes_people(run: &Run) -> bool {
+    run.config.selection.contexts || run.config.identity_filter.is_some()
+}
+
+/// Reads only the service principals that changed, where that can be told. `None`: all are to be read.
+pub(super) async fn changed_service_principals(
     run: &Run,
     permission: &'static str,
-) -> Vec<CollectionReport> {
-    let lanes = lanes_of_service_principals(run, permission);
+) -> Option<Vec<CollectionReport>> {
     let select = select_list(mapping::SERVICE_PRINCIPAL_PROPERTIES, &[]);
     let endpoint = Endpoint {
         name: "servicePrincipals",
@@ -121,38 +170,82 @@ pub(super) async fn only_service_principals(
         collections: NAMES_OF_SERVICE_PRINCIPALS.to_vec(),
         of_objects: 3,
     };
-    let query = format!("$select={select}");
-    full_or_changed(run, &endpoint, &query, mapping::service_principal, lanes).await
+    match find_way(run, &endpoint, &Meter::default()).await {
+        Ok(Way::Full) => None,
+        Ok(Way::Changes(changes)) => {
+            let lanes = lanes_of_service_principals(run, permission);
+            let query = format!("$select={select}");
+            let map = mapping::service_principal;
+            Some(changed(run, endpoint.name, &query, map, &changes, lanes).await)
+        }
+        Err(stopped) => {
+            let lanes = lanes_of_service_principals(run, permission);
+            Some(finish(run, lanes, Err(&stopped)).await)
+        }
+    }
 }
 
-/// Reads everything, or what changed. `query` is what an object is asked for, in the list and by itself.
-async fn full_or_changed(
+/// Reads what changed. `query` is what an object is asked for, in the list and by itself.
+async fn changed(
     run: &Run,
-    endpoint: &Endpoint,
+    name: &'static str,
     query: &str,
     map: fn(Value) -> Option<Principal>,
+    changes: &[Change],
     lanes: Vec<Lane>,
 ) -> Vec<CollectionReport> {
-    match find_way(run, endpoint, &lanes[0].collection.meter).await {
-        Ok(Way::Full) => {
-            let page_size = run.config.tuning.page_size;
-            let relative = format!("{}?{query}&$top={page_size}", endpoint.name);
-            principals(run, &relative, map, lanes).await
+    // A name says nothing about the type. One of the scopes stands for all.
+    let scope = [("principalType", &lanes[0].principal_type)];
+    let removals = Target::new(Entity::Principals, &scope, "").of_changes();
+    let kind = Kind {
+        name,
+        query,
+        map,
+        removals,
+    };
+    changed_principals(run, kind, changes, lanes).await
+}
+
+/// Properties that are guarded by a permission of their own, are asked for, and are refused; with that permission.
+async fn refused_properties(run: &Run, names: &[String]) -> Vec<(&'static str, &'static str)> {
+    let meter = Meter::default();
+    let mut refused = Vec::new();
+    for (property, permission) in mapping::GUARDED_USER_PROPERTIES {
+        if !names.iter().any(|name| name == property) {
+            continue;
         }
-        Ok(Way::Changes(changes)) => {
-            // A name says nothing about the type. One of the scopes stands for all.
-            let scope = [("principalType", &lanes[0].principal_type)];
-            let removals = Target::new(Entity::Principals, &scope, "").of_changes();
-            let kind = Kind {
-                name: endpoint.name,
-                query,
-                map,
-                removals,
-            };
-            changed_principals(run, kind, &changes, lanes).await
+        let probe = format!("users?$select=id,{property}&$top=1");
+        let answer: Result<Page, GraphError> = run.graph.get(Version::V1, &probe, &meter).await;
+        if let Err(GraphError::Forbidden { .. }) = answer {
+            refused.push((property, permission));
         }
-        Err(stopped) => finish(run, lanes, Err(&stopped)).await,
     }
+    refused
+}
+
+/// What may not be read stays as it was, and as that is known of no user in full, none is removed.
+fn say_refused(report: &mut CollectionReport, refused: &[(&'static str, &'static str)]) {
+    let Some((property, permission)) = refused.first() else {
+        return;
+    };
+    if report.status == CollectionStatus::Complete {
+        report.status = CollectionStatus::Partial;
+        report.missing_permission = Some((*permission).to_owned());
+        report.message = Some(format!(
+            "{property} may not be read: its values stay as they were, and nothing was removed"
+        ));
+    }
+}
+
+/// Properties of users that are asked for because the configuration names them.
+pub(super) fn further_properties(run: &Run) -> Vec<String> {
+    let mut names = run.config.custom_user_attributes.clone();
+    if let Some(filter) = &run.config.identity_filter {
+        let asked = filter.properties().into_iter();
+        // The manager is expanded.
+        names.extend(asked.filter(|name| *name != "manager").map(str::to_owned));
+    }
+    names
 }
 
 /// The `$select` with further properties, each once.
@@ -166,10 +259,13 @@ pub(super) fn select_list(properties: &[&str], further: &[String]) -> String {
     names.join(",")
 }
 
-/// Sorts the objects of a list into the lanes of their types.
+/// Sorts users into the lanes of their types.
 struct Sorter<'a> {
     lanes: &'a [Lane],
-    map: fn(Value) -> Option<Principal>,
+    /// What else is made of them.
+    people: People,
+    /// The properties that were asked for, where all others are to stay as they are.
+    asked: Option<Vec<String>>,
     seen: HashSet<Uuid>,
     unreadable: u64,
 }
@@ -177,45 +273,35 @@ struct Sorter<'a> {
 impl Reader for Sorter<'_> {
     async fn take(&mut self, objects: Vec<Value>) -> Result<(), Stopped> {
         let new = self.new_principals(objects);
-        push_to_lanes(self.lanes, new).await
+        for (lane, principals) in self.lanes.iter().zip(sorted(self.lanes, new)) {
+            self.people.take(&principals).await?;
+            let records = sent(principals, self.asked.as_deref());
+            lane.sink.push_all(&records).await?;
+            lane.collection.add(records.len() as u64);
+        }
+        Ok(())
     }
 
     fn restart(&mut self) {
         self.seen.clear();
         self.unreadable = 0;
         self.lanes.iter().for_each(|lane| lane.collection.restart());
+        self.people.restart();
     }
 
+    /// What people and departments there are is known when all users are, so every attempt reads the whole list.
     async fn land(&mut self) -> Result<Option<Landed>, Stopped> {
-        let mut sessions = Vec::new();
-        for lane in self.lanes {
-            sessions.extend(lane.sink.land().await?);
-        }
-        let read: Vec<u64> = self
-            .lanes
-            .iter()
-            .map(|lane| lane.collection.read())
-            .collect();
-        Ok(Some(Landed {
-            state: json!({"read": read, "unreadable": self.unreadable}),
-            sessions,
-            entries: Vec::new(),
-        }))
+        Ok(None)
     }
 
-    fn go_on(&mut self, state: &Value) {
-        self.unreadable = number(&state["unreadable"]);
-        for (place, lane) in self.lanes.iter().enumerate() {
-            lane.collection.add(number(&state["read"][place]));
-        }
-    }
+    fn go_on(&mut self, _state: &Value) {}
 }
 
 impl Sorter<'_> {
     fn new_principals(&mut self, values: Vec<Value>) -> Vec<Principal> {
         let mut new = Vec::with_capacity(values.len());
         for value in values {
-            match (self.map)(value) {
+            match mapping::user(value) {
                 Some(one) if one.id.is_some_and(|id| !self.seen.insert(id)) => {}
                 Some(one) => new.push(one),
                 None => self.unreadable += 1,
@@ -225,11 +311,8 @@ impl Sorter<'_> {
     }
 }
 
-/// Sends each principal to the lane of its type.
-pub(super) async fn push_to_lanes(
-    lanes: &[Lane],
-    principals: Vec<Principal>,
-) -> Result<(), Stopped> {
+/// The principals of each lane.
+fn sorted(lanes: &[Lane], principals: Vec<Principal>) -> Vec<Vec<Principal>> {
     let mut sorted: Vec<Vec<Principal>> = lanes.iter().map(|_| Vec::new()).collect();
     for principal in principals {
         let is_for = |lane: &Lane| principal.principal_type.as_ref() == Some(&lane.principal_type);
@@ -239,18 +322,39 @@ pub(super) async fn push_to_lanes(
             records.push(principal);
         }
     }
-    for (lane, records) in lanes.iter().zip(sorted) {
+    sorted
+}
+
+/// Sends each principal to the lane of its type.
+pub(super) async fn push_to_lanes(
+    lanes: &[Lane],
+    principals: Vec<Principal>,
+) -> Result<(), Stopped> {
+    for (lane, principals) in lanes.iter().zip(sorted(lanes, principals)) {
+        let records = sent(principals, None);
         lane.sink.push_all(&records).await?;
         lane.collection.add(records.len() as u64);
     }
     Ok(())
 }
 
-async fn principals(
+/// Principals as they are sent: whole, or, with the names of what was asked for, that only.
+fn sent(principals: Vec<Principal>, asked: Option<&[String]>) -> Vec<Sent> {
+    let whole = |principal| Sent::Whole(Box::new(principal));
+    let Some(asked) = asked else {
+        return principals.into_iter().map(whole).collect();
+    };
+    principals
+        .into_iter()
+        .filter_map(|principal| mapping::with_nulls(&principal, asked).map(Sent::Asked))
+        .collect()
+}
+
+async fn read_users(
     run: &Run,
     relative: &str,
-    map: fn(Value) -> Option<Principal>,
     lanes: Vec<Lane>,
+    asked: Option<Vec<String>>,
 ) -> Vec<CollectionReport> {
     let list = List {
         version: Version::V1,
@@ -258,7 +362,8 @@ async fn principals(
     };
     let mut sorter = Sorter {
         lanes: &lanes,
-        map,
+        people: People::of(run),
+        asked,
         seen: HashSet::new(),
         unreadable: 0,
     };
@@ -269,7 +374,10 @@ async fn principals(
         Ok(()) => flush(&lanes).await,
         read => read,
     };
-    finish(run, lanes, ended.as_ref()).await
+    let people = sorter.people;
+    let mut reports = finish(run, lanes, ended.as_ref()).await;
+    reports.extend(people.finish(run, &ended).await);
+    reports
 }
 
 /// Waits until all lanes have landed, before the first commits: a principal that changed its type must be seen under the

@@ -4,21 +4,20 @@ use std::{collections::HashMap, sync::Arc};
 
 use contract::{
     CollectionReport, Entity,
-    records::{Resource, ResourceAssignment, assignment_type, resource_type},
+    records::{assignment_type, resource_type},
 };
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    collection::{Collection, Ending, Run, close, push_windows},
-    list::{Landed, List, Reader, number, read_all, read_list},
+    collection::{Collection, Ending, Run},
+    list::{List, read_all},
+    records::{record_list, window_list},
 };
 use crate::{
     graph::{GraphError, Version},
-    mapping::{self, Mapped, Object, Schedules, Windows},
-    sink::{Sink, Target},
-    stopping::Stopped,
+    mapping::{self, Mapped, Object, Schedules},
+    sink::Target,
 };
 
 const PERMISSION: &str = "RoleManagement.Read.Directory";
@@ -41,7 +40,10 @@ pub(crate) async fn role_definitions(run: Arc<Run>) -> CollectionReport {
         Mapped::from(mapping::role_definition(value, is_privileged))
     };
     let relative = "roleManagement/directory/roleDefinitions";
-    definition_list(&run, collection, &run.sink(target), relative, map, message).await
+    record_list(&run, collection, &run.sink(target), relative, map, || {
+        message
+    })
+    .await
 }
 
 async fn read_privileged(
@@ -79,13 +81,13 @@ pub(crate) async fn role_assignments(run: Arc<Run>) -> CollectionReport {
     };
     let map = |value| Mapped::from(mapping::role_assignment(value, &schedules));
     let relative = "roleManagement/directory/roleAssignments?$expand=principal";
-    window_list(&run, collection, &sink, relative, map, message).await
+    window_list(&run, collection, &sink, relative, map, || message).await
 }
 
 async fn read_schedules(run: &Run, collection: &Collection) -> Result<Schedules, GraphError> {
     let list = List {
         version: Version::V1,
-        relative: "roleManagement/directory/roleAssignmentScheduleInstances",
+        relative: "roleManagement/directory/roleAssignmentScheduleInstances?$expand=activatedUsing",
     };
     let mut schedules = Schedules::default();
     for instance in read_all(run, collection, list).await? {
@@ -102,7 +104,7 @@ pub(crate) async fn role_eligibility(run: Arc<Run>) -> CollectionReport {
     let sink = run.sink(target);
     let relative = "roleManagement/directory/roleEligibilityScheduleInstances?$expand=principal";
     let map = mapping::role_eligibility;
-    window_list(&run, collection, &sink, relative, map, None).await
+    window_list(&run, collection, &sink, relative, map, || None).await
 }
 
 fn assignment_target(kind: &contract::TypeName, source_filter: &str) -> Target {
@@ -111,171 +113,4 @@ fn assignment_target(kind: &contract::TypeName, source_filter: &str) -> Target {
         ("resourceType", &resource_type::ENTRA_DIRECTORY_ROLE),
     ];
     Target::new(Entity::ResourceAssignments, &scope, source_filter)
-}
-
-/// Sends definitions as they come.
-struct DefinitionReader<'a, F> {
-    collection: &'a Collection,
-    sink: &'a Sink<Resource>,
-    map: &'a F,
-    has_unreadable: bool,
-}
-
-impl<F> Reader for DefinitionReader<'_, F>
-where
-    F: Fn(Value) -> Mapped<Resource> + Sync,
-{
-    async fn take(&mut self, values: Vec<Value>) -> Result<(), Stopped> {
-        let mut records = Vec::with_capacity(values.len());
-        for value in values {
-            match (self.map)(value) {
-                Mapped::Record(record) => records.push(*record),
-                Mapped::Echo => {}
-                Mapped::Unreadable => self.has_unreadable = true,
-            }
-        }
-        self.sink.push_all(&records).await?;
-        self.collection.add(records.len() as u64);
-        Ok(())
-    }
-
-    fn restart(&mut self) {
-        self.has_unreadable = false;
-        self.collection.restart();
-    }
-
-    async fn land(&mut self) -> Result<Option<Landed>, Stopped> {
-        let session = self.sink.land().await?;
-        let unreadable = u64::from(self.has_unreadable);
-        Ok(Some(Landed {
-            state: json!({"read": self.collection.read(), "unreadable": unreadable}),
-            sessions: session.into_iter().collect(),
-            entries: Vec::new(),
-        }))
-    }
-
-    fn go_on(&mut self, state: &Value) {
-        self.has_unreadable = number(&state["unreadable"]) > 0;
-        self.collection.add(number(&state["read"]));
-    }
-}
-
-/// A list of definitions.
-async fn definition_list(
-    run: &Run,
-    collection: Collection,
-    sink: &Sink<Resource>,
-    relative: &str,
-    map: impl Fn(Value) -> Mapped<Resource> + Sync,
-    message: Option<String>,
-) -> CollectionReport {
-    let list = List {
-        version: Version::V1,
-        relative,
-    };
-    let mut reader = DefinitionReader {
-        collection: &collection,
-        sink,
-        map: &map,
-        has_unreadable: false,
-    };
-    let read = read_list(run, &collection, list, &mut reader).await;
-    let read = refuse_unreadable(read, reader.has_unreadable);
-    end(run, collection, sink, read, message).await
-}
-
-/// Keeps the rows of a list of time windows: which window a row shows is known at the end of the list.
-struct WindowReader<'a, F> {
-    collection: &'a Collection,
-    map: &'a F,
-    windows: Windows<ResourceAssignment>,
-    has_unreadable: bool,
-}
-
-impl<F> Reader for WindowReader<'_, F>
-where
-    F: Fn(Value) -> Mapped<ResourceAssignment> + Sync,
-{
-    async fn take(&mut self, values: Vec<Value>) -> Result<(), Stopped> {
-        let before = self.windows.read();
-        for value in values {
-            match (self.map)(value) {
-                Mapped::Record(record) => self.windows.take(*record),
-                Mapped::Echo => {}
-                Mapped::Unreadable => self.has_unreadable = true,
-            }
-        }
-        self.collection.add(self.windows.read() - before);
-        Ok(())
-    }
-
-    fn restart(&mut self) {
-        self.has_unreadable = false;
-        self.windows = Windows::default();
-        self.collection.restart();
-    }
-
-    async fn land(&mut self) -> Result<Option<Landed>, Stopped> {
-        Ok(None)
-    }
-
-    fn go_on(&mut self, _state: &Value) {}
-}
-
-/// A list of time windows, of assignments or of eligibility.
-async fn window_list(
-    run: &Run,
-    collection: Collection,
-    sink: &Sink<ResourceAssignment>,
-    relative: &str,
-    map: impl Fn(Value) -> Mapped<ResourceAssignment> + Sync,
-    message: Option<String>,
-) -> CollectionReport {
-    let list = List {
-        version: Version::V1,
-        relative,
-    };
-    let mut reader = WindowReader {
-        collection: &collection,
-        map: &map,
-        windows: Windows::default(),
-        has_unreadable: false,
-    };
-    let read = read_list(run, &collection, list, &mut reader).await;
-    let WindowReader {
-        windows,
-        has_unreadable,
-        ..
-    } = reader;
-    let read = push_windows(sink, windows, refuse_unreadable(read, has_unreadable)).await;
-    end(run, collection, sink, read, message).await
-}
-
-fn refuse_unreadable(read: Result<(), Stopped>, has_unreadable: bool) -> Result<(), Stopped> {
-    match read {
-        Ok(()) if has_unreadable => Err(Stopped::Source(GraphError::LimitedObjects)),
-        read => read,
-    }
-}
-
-/// Commits or gives up, and reports.
-async fn end<R: Serialize>(
-    run: &Run,
-    collection: Collection,
-    sink: &Sink<R>,
-    ended: Result<(), Stopped>,
-    message: Option<String>,
-) -> CollectionReport {
-    let had_begun = collection.read() > 0;
-    let permission = collection.permission();
-    let closed = close(run, sink, ended.as_ref()).await;
-    let ending = match (ended, closed) {
-        (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
-        (Ok(()), Ok(answer)) => Ending::complete(answer),
-        (Err(stopped), Ok(answer)) => Ending {
-            answer,
-            ..Ending::stopped(&stopped, had_begun, permission)
-        },
-    };
-    collection.finish(Ending { message, ..ending })
 }

@@ -10,11 +10,14 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 use uuid::Uuid;
 
-use crate::delta::{FULL_READ_EVERY, Mode};
+use crate::{
+    delta::{FULL_READ_EVERY, Mode},
+    identity::{IdentityFilter, IdentityKey},
+};
 
 use super::{
-    Cloud, ConfigError, CrawlConfig, GraphConfig, Network, NetworkSection, RegisterConfig,
-    Selection, SignInMethod, SignInSection, Tuning, signing_in::Variable,
+    Cloud, ConfigError, CrawlConfig, GraphConfig, Network, NetworkSection, REQUEST_WINDOW_DAYS,
+    RegisterConfig, Selection, SignInMethod, SignInSection, Tuning, signing_in::Variable,
 };
 
 /// The file: JSON with `Graph.{TenantId, ClientId, ClientSecret}`. A key that is not named here is an error.
@@ -38,6 +41,12 @@ pub struct ConfigFile {
     pub custom_user_attributes: Vec<String>,
     /// Further group properties.
     pub custom_group_attributes: Vec<String>,
+    /// Days back to which requests for access packages are read.
+    pub request_window_days: Option<u32>,
+    /// Which users become identities.
+    pub identity_filter: Option<IdentityFilter>,
+    /// What makes accounts one person: `account` or `employeeId`.
+    pub identity_key: Option<IdentityKey>,
 }
 
 /// `Graph` in the file.
@@ -94,6 +103,8 @@ pub struct SyncSection {
     pub contexts: Option<bool>,
     /// PIM eligibility.
     pub pim: Option<bool>,
+    /// When users last signed in.
+    pub sign_ins: Option<bool>,
     /// Refresh the views at the end.
     pub refresh_views: Option<bool>,
 }
@@ -129,6 +140,10 @@ pub struct Overrides {
     pub custom_user_attributes: Option<Vec<String>>,
     /// Further group properties, instead of the file's.
     pub custom_group_attributes: Option<Vec<String>>,
+    /// Which users become identities, instead of the file's filter.
+    pub identity_filter: Option<IdentityFilter>,
+    /// What makes accounts one person, instead of the file's.
+    pub identity_key: Option<IdentityKey>,
     /// Read and map, send nothing.
     pub dry_run: bool,
     /// Abort sessions that stand in the way.
@@ -255,6 +270,9 @@ impl ConfigFile {
             custom_group_attributes: over
                 .custom_group_attributes
                 .unwrap_or(self.custom_group_attributes),
+            request_window_days: self.request_window_days.unwrap_or(REQUEST_WINDOW_DAYS),
+            identity_filter: over.identity_filter.or(self.identity_filter),
+            identity_key: over.identity_key.or(self.identity_key).unwrap_or_default(),
             refresh_views: refresh_views.unwrap_or(true),
             dry_run: over.dry_run,
             take_over: over.take_over,
@@ -335,6 +353,7 @@ impl SyncSection {
             governance: self.governance.or(below.governance),
             contexts: self.contexts.or(below.contexts),
             pim: self.pim.or(below.pim),
+            sign_ins: self.sign_ins.or(below.sign_ins),
             refresh_views: self.refresh_views.or(below.refresh_views),
         }
     }
@@ -351,6 +370,7 @@ impl SyncSection {
             governance: self.governance.unwrap_or(default.governance),
             contexts: self.contexts.unwrap_or(default.contexts),
             pim: self.pim.unwrap_or(default.pim),
+            sign_ins: self.sign_ins.unwrap_or(default.sign_ins),
         }
     }
 }
@@ -430,7 +450,7 @@ mod tests {
         let file = ConfigFile::parse(
             r#"{"Graph": {"TenantId": "t", "ClientId": "2d7e5f90-c1a4-48b3-9e6d-0f8b3c5a7142",
                 "ClientSecret": "a", "BaseUrl": "https://file.example"},
-                "Sync": {"Pim": true, "Principals": false}, "CustomUserAttributes": ["a"]}"#,
+                "Sync": {"Pim": true, "Principals": false}, "CustomUserAttributes": ["a"], "RequestWindowDays": 30}"#,
         )
         .expect("usable");
         let config = file
@@ -448,6 +468,7 @@ mod tests {
         assert_eq!(config.graph.base_url.host_str(), Some("flag.example"));
         assert_eq!(secret_of(&config), "b");
         assert_eq!(config.custom_user_attributes, ["c"]);
+        assert_eq!(config.request_window_days, 30);
         assert!(!config.selection.pim);
         assert!(!config.selection.principals);
     }

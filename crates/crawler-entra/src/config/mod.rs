@@ -12,7 +12,10 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 use uuid::Uuid;
 
-use crate::delta::{FULL_READ_EVERY, Mode};
+use crate::{
+    delta::{FULL_READ_EVERY, Mode},
+    identity::{IdentityFilter, IdentityKey},
+};
 pub use cloud::{Cloud, GLOBAL_GRAPH, GLOBAL_LOGIN};
 pub use credential::{
     AssertionSource, CertificateError, ClientCertificate, Credential, EXCHANGE_AUDIENCE, IMDS,
@@ -74,6 +77,12 @@ pub struct CrawlConfig {
     pub custom_user_attributes: Vec<String>,
     /// Further group properties to read into the extended attributes.
     pub custom_group_attributes: Vec<String>,
+    /// Requests for access packages are read when they are not older than this many days.
+    pub request_window_days: u32,
+    /// Which users become identities; without it none do.
+    pub identity_filter: Option<IdentityFilter>,
+    /// What makes accounts one person.
+    pub identity_key: IdentityKey,
     /// Ask for a refresh of the register's views at the end.
     pub refresh_views: bool,
     /// Read and map everything, send nothing.
@@ -116,6 +125,11 @@ pub struct RegisterConfig {
     pub api_key: SecretString,
 }
 
+/// How far back requests for access packages are read unless it is said.
+pub const REQUEST_WINDOW_DAYS: u32 = 90;
+/// Requests are at most this old: entitlement management is younger.
+const LONGEST_REQUEST_WINDOW_DAYS: u32 = 36_500;
+
 /// What to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selection {
@@ -133,6 +147,8 @@ pub struct Selection {
     pub contexts: bool,
     /// PIM eligibility for directory roles and groups.
     pub pim: bool,
+    /// When users last signed in; read only together with the users.
+    pub sign_ins: bool,
 }
 
 impl Default for Selection {
@@ -145,6 +161,7 @@ impl Default for Selection {
             governance: true,
             contexts: true,
             pim: false,
+            sign_ins: true,
         }
     }
 }
@@ -276,6 +293,9 @@ impl CrawlConfig {
             full_read_every: FULL_READ_EVERY,
             custom_user_attributes: Vec::new(),
             custom_group_attributes: Vec::new(),
+            request_window_days: REQUEST_WINDOW_DAYS,
+            identity_filter: None,
+            identity_key: IdentityKey::default(),
             refresh_views: true,
             dry_run: false,
             take_over: false,
@@ -313,6 +333,11 @@ impl CrawlConfig {
                     attribute.chars().take(60).collect::<String>()
                 ));
             }
+        }
+        if self.request_window_days > LONGEST_REQUEST_WINDOW_DAYS {
+            wrong.push(format!(
+                "RequestWindowDays must be at most {LONGEST_REQUEST_WINDOW_DAYS}"
+            ));
         }
         wrong
     }
@@ -398,6 +423,7 @@ mod tests {
         bad.graph.client_id = "me".into();
         bad.graph.base_url = "http://graph.example".parse().expect("url");
         bad.custom_user_attributes = vec!["a,b".into()];
+        bad.request_window_days = u32::MAX;
         bad.register = None;
         let Err(ConfigError::Invalid(wrong)) = bad.validate() else {
             panic!("must be refused");
@@ -408,11 +434,12 @@ mod tests {
             "Graph.ClientId",
             "Graph.BaseUrl",
             "CustomUserAttributes",
+            "RequestWindowDays",
             "register",
         ] {
             assert!(all.contains(named), "{named} in {all}");
         }
-        assert_eq!(wrong.len(), 5);
+        assert_eq!(wrong.len(), 6);
     }
 
     #[test]

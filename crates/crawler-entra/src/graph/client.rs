@@ -183,6 +183,22 @@ impl Graph {
         self.call(&Outgoing::get(url), meter).await
     }
 
+    /// What an action answers that only reads, so that it may be sent again.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        relative: &str,
+        body: &Value,
+        meter: &Meter,
+    ) -> Result<T, GraphError> {
+        let url = self.origin.address(Version::V1, relative)?;
+        let outgoing = Outgoing {
+            method: Method::POST,
+            body: Some(Bytes::from(body.to_string())),
+            ..Outgoing::get(url)
+        };
+        self.call(&outgoing, meter).await
+    }
+
     /// Was this application permission granted? `None` when that cannot be told.
     pub async fn has_permission(&self, permission: &str) -> Option<bool> {
         self.tokens.has_role(permission).await
@@ -332,9 +348,10 @@ impl Graph {
         outgoing: &Outgoing,
         meter: &Meter,
     ) -> Result<Try<T>, GraphError> {
-        let token = self.tokens.token().await?;
         let lane = self.lanes.of(outgoing.workload);
         let place = lane.enter(outgoing.estimate, outgoing.parts).await;
+        // After the wait for a place, which a token may not outlive.
+        let token = self.tokens.token().await?;
         count(&self.counters.http_calls, 1);
         count(&self.counters.requests, outgoing.parts);
         count(&meter.requests, outgoing.parts);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Mapped, Object,
-    role::{capitalised, is_inherited},
+    role::{activated_using, capitalised, is_inherited},
 };
 
 /// How somebody belongs to a group.
@@ -43,8 +43,44 @@ pub(crate) fn pim_group_eligibility(value: Value) -> Mapped<ResourceAssignment> 
     }
 }
 
-fn direct_eligibility(mut object: Object) -> Option<ResourceAssignment> {
-    let mut record = ResourceAssignment::new(assignment_type::ELIGIBLE);
+/// An active membership or ownership as PIM keeps it: since when, until when, and out of which eligibility. What another
+/// group brings about is an echo.
+///
+/// The membership itself is among the group's members and counts there. This row only dates it, so it has a type of its own,
+/// which gives nobody access.
+pub(crate) fn pim_group_assignment(value: Value) -> Mapped<ResourceAssignment> {
+    match Object::without_id(value) {
+        Some(object) if is_inherited(&object) => Mapped::Echo,
+        Some(object) => Mapped::from(active_assignment(object)),
+        None => Mapped::Unreadable,
+    }
+}
+
+fn active_assignment(mut object: Object) -> Option<ResourceAssignment> {
+    let kind = object.text("assignmentType");
+    let eligibility = activated_using(&mut object);
+    if let Some(eligibility) = eligibility {
+        object.add("activatedUsing", eligibility);
+    } else {
+        object.discard("activatedUsing");
+    }
+    let record = schedule_in_group(object, assignment_type::SCHEDULED)?;
+    Some(ResourceAssignment {
+        state: kind.map(|word| capitalised(&word)),
+        ..record
+    })
+}
+
+fn direct_eligibility(object: Object) -> Option<ResourceAssignment> {
+    schedule_in_group(object, assignment_type::ELIGIBLE)
+}
+
+/// What eligibility for a group and an active assignment in it have in common.
+fn schedule_in_group(
+    mut object: Object,
+    assignment_type: contract::TypeName,
+) -> Option<ResourceAssignment> {
+    let mut record = ResourceAssignment::new(assignment_type);
     record.resource_id = Some(object.guid("groupId")?);
     record.principal_id = Some(object.guid("principalId")?);
     record.resource_type = Some(resource_type::ENTRA_GROUP);
@@ -92,6 +128,29 @@ mod tests {
         );
         assert_eq!(record.resource_id, Some(group));
         assert_eq!(record.role_scope, None);
+    }
+
+    #[test]
+    fn an_activation_says_since_when_until_when_and_out_of_which_eligibility() {
+        let mut instance = json!({
+            "id": "x", "groupId": Uuid::from_u128(1), "principalId": Uuid::from_u128(2), "accessId": "owner",
+            "memberType": "direct", "assignmentType": "activated", "assignmentScheduleId": "s",
+            "startDateTime": "2026-02-03T07:00:00Z", "endDateTime": "2026-02-03T15:00:00Z",
+            "activatedUsing": {"id": "e", "accessId": "owner"}
+        });
+        let Mapped::Record(record) = pim_group_assignment(instance.clone()) else {
+            panic!("an activation");
+        };
+        assert_eq!(record.assignment_type, assignment_type::SCHEDULED);
+        assert_eq!(record.state.as_deref(), Some("Activated"));
+        assert_eq!(record.role_scope.as_deref(), Some("/owner"));
+        assert!(record.start_date_time < record.expiration_date_time);
+        assert_eq!(
+            record.extended_attributes.map(Value::Object),
+            Some(json!({"accessId": "owner", "activatedUsing": "e", "assignmentScheduleId": "s"}))
+        );
+        instance["memberType"] = json!("group");
+        assert_eq!(pim_group_assignment(instance), Mapped::Echo);
     }
 
     #[test]

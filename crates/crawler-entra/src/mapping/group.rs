@@ -31,7 +31,16 @@ pub(crate) const GROUP_PROPERTIES: &[&str] = &[
 ];
 
 /// What is asked for when groups are read for their memberships only.
-pub(crate) const GROUP_NAMES: &[&str] = &["id", "displayName", "visibility", "isAssignableToRole"];
+pub(crate) const GROUP_NAMES: &[&str] = &[
+    "id",
+    "displayName",
+    "visibility",
+    "isAssignableToRole",
+    "groupTypes",
+    "securityEnabled",
+    "mailEnabled",
+    "onPremisesSyncEnabled",
+];
 
 /// A group as a resource. `None` when Graph sent no usable object, or one that we may not read in full.
 pub(crate) fn group(value: Value) -> Option<Resource> {
@@ -64,6 +73,16 @@ pub(crate) fn group(value: Value) -> Option<Resource> {
         created_date_time: group.date("createdDateTime"),
         extended_attributes: group.rest(),
     })
+}
+
+/// Can PIM manage the group? It is neither dynamic nor synchronised, and for security or of Microsoft 365.
+pub(crate) fn can_be_in_pim(group: &Resource) -> bool {
+    let attribute = |name: &str| group.extended_attributes.as_ref()?.get(name);
+    let types = attribute("groupTypes").and_then(Value::as_array);
+    let is_dynamic = types.is_some_and(|types| types.iter().any(|one| one == "DynamicMembership"));
+    let is_synced = attribute("onPremisesSyncEnabled") == Some(&Value::Bool(true));
+    let kind = attribute("groupKind").and_then(Value::as_str);
+    !is_dynamic && !is_synced && matches!(kind, Some("Security" | "Microsoft365"))
 }
 
 /// The kind that people know groups by.

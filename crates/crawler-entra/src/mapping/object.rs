@@ -103,6 +103,18 @@ impl Object {
         list.into_iter().flatten().filter_map(Value::as_str)
     }
 
+    /// All fields that nobody took yet.
+    pub fn fields(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.fields.iter()
+    }
+
+    /// Changes a list where it stands.
+    pub fn edit_list(&mut self, key: &str, edit: impl FnOnce(&mut Vec<Value>)) {
+        if let Some(Value::Array(items)) = self.fields.get_mut(key) {
+            edit(items);
+        }
+    }
+
     /// Adds something that we derived.
     pub fn add(&mut self, key: &str, value: impl Into<Value>) {
         self.fields.insert(key.to_owned(), value.into());

@@ -52,6 +52,8 @@ struct Schedule {
     start: Option<DateTime<Utc>>,
     end: Option<DateTime<Utc>>,
     assignment_type: Option<String>,
+    /// The eligibility that was activated.
+    activated_using: Option<String>,
 }
 
 impl Schedules {
@@ -99,8 +101,14 @@ fn schedule(value: Value) -> Option<(ScheduleKey, Schedule)> {
         assignment_type: instance
             .text("assignmentType")
             .map(|word| capitalised(&word)),
+        activated_using: activated_using(&mut instance),
     };
     Some((key, schedule))
+}
+
+/// The id of the eligibility instance that an assignment was activated out of.
+pub(super) fn activated_using(instance: &mut Object) -> Option<String> {
+    instance.nested("activatedUsing")?.text("id")
 }
 
 /// The key of an assignment's schedule.
@@ -126,6 +134,9 @@ pub(crate) fn role_assignment(value: Value, schedules: &Schedules) -> Option<Res
         record.start_date_time = schedule.start;
         record.expiration_date_time = schedule.end;
         record.state.clone_from(&schedule.assignment_type);
+        if let Some(eligibility) = &schedule.activated_using {
+            object.add("activatedUsing", eligibility.clone());
+        }
     }
     let (role, principal, scope) = key;
     record.resource_id = Some(role);

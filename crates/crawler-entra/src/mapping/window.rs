@@ -11,7 +11,9 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use contract::records::{Resource, ResourceAssignment, ResourceRelationship};
+use contract::records::{
+    CertificationDecision, Resource, ResourceAssignment, ResourceRelationship,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -75,6 +77,14 @@ impl Row for ResourceRelationship {
     fn row_key(&self) -> Self::Key {
         let role = self.role_name.clone();
         (self.parent_resource_id, self.child_resource_id, role)
+    }
+}
+
+impl Row for CertificationDecision {
+    type Key = Option<Uuid>;
+
+    fn row_key(&self) -> Self::Key {
+        self.id
     }
 }
 

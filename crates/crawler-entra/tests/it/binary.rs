@@ -31,9 +31,10 @@ impl Cli {
         let mut command = Command::new(env!("CARGO_BIN_EXE_crawler-entra"));
         command
             .env_clear()
+            // A command within the command comes first.
+            .args(flags)
             .arg("--config-file")
             .arg(self.folder.path().join("config.json"))
-            .args(flags)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
@@ -173,7 +174,8 @@ async fn what_is_not_built_or_not_known_exits_with_2_and_a_reason() {
     for (config, flags, reason) in [
         (good, &["--mode", "sideways"][..], "sideways"),
         (good, &["--full-read-every", "soon"], "no time span"),
-        (good, &["--identity-filter", "x"], "not built yet"),
+        (good, &["--identity-filter", "x"], "no JSON"),
+        (good, &["--identity-filter", r#"{"and": []}"#], "no rules"),
         (good, &["--no-such-flag"], "--no-such-flag"),
         (good, &["--sync-pim=maybe"], "maybe"),
         (good, &[], "--api-base-url"),
@@ -252,4 +254,35 @@ async fn the_help_shows_no_secret_of_the_environment() {
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output).contains("--custom-group-attributes"));
     assert!(!text(&output).contains("CANARY"));
+}
+
+#[tokio::test]
+async fn a_look_at_identities_or_attributes_needs_no_register_and_says_what_it_saw() {
+    let bench = Bench::start(unlimited()).await;
+    let address = bench.simulator.base_url();
+    let cli = Cli::for_bench(&bench);
+    let filter = r#"{"property": "employeeId", "operator": "isNotNull"}"#;
+    for (flags, expected) in [
+        (
+            &["identities", "--preview", "--identity-filter", filter][..],
+            "users become",
+        ),
+        (
+            &["attributes", "--sample", "50", "--progress", "json"],
+            r#""sampled":50"#,
+        ),
+        (&["attributes"], "Engineering.Project"),
+    ] {
+        let mut command = cli.command(flags);
+        command.args(["--graph-base-url", &address, "--login-base-url", &address]);
+        let output = command.output().await.expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        assert!(text(&output).contains(expected), "{}", text(&output));
+    }
+    let mut command = cli.command(&["identities", "--preview"]);
+    command.args(["--graph-base-url", &address, "--login-base-url", &address]);
+    let output = command.output().await.expect("runs");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("--identity-filter"));
+    bench.stop().await;
 }

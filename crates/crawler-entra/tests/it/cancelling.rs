@@ -168,10 +168,14 @@ fn config(simulator: &Simulator, register: RegisterConfig) -> CrawlConfig {
     config.selection = Selection {
         service_principals: true,
         pim: true,
+        // Twice the sessions, all ended in the same way.
+        governance: false,
         ..Selection::default()
     };
     config.tuning = Tuning {
         resource_units_per_10_s: 1e9,
+        report_requests_per_10_s: 1e9,
+        policy_requests_per_10_s: 1e9,
         page_size: 20,
         batch_records: 30,
         ..Tuning::default()

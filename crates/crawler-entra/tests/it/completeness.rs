@@ -172,6 +172,12 @@ async fn a_missing_permission_is_named_and_opens_no_session() {
         ("role assignments", "RoleManagement.Read.Directory"),
         ("role eligibility", "RoleEligibilitySchedule.Read.Directory"),
         ("group eligibility", "PrivilegedAccess.Read.AzureADGroup"),
+        ("administrative units", "AdministrativeUnit.Read.All"),
+        ("unit contexts", "AdministrativeUnit.Read.All"),
+        ("unit members", "AdministrativeUnit.Read.All"),
+        ("interactive sign-ins", "AuditLog.Read.All"),
+        ("non-interactive sign-ins", "AuditLog.Read.All"),
+        ("successful sign-ins", "AuditLog.Read.All"),
     ] {
         let line = line(&report, collection);
         assert_eq!(line.status, CollectionStatus::Forbidden, "{collection}");
@@ -187,7 +193,11 @@ async fn a_missing_permission_is_named_and_opens_no_session() {
         .iter()
         .map(|s| format!("{:?}", s.open.scope))
         .collect();
-    assert_eq!(opened.len(), 2, "users and guests only: {opened:?}");
+    assert_eq!(
+        opened.len(),
+        6,
+        "users, guests, their departments and those deleted only: {opened:?}"
+    );
     bench.stop().await;
 }
 
@@ -262,25 +272,56 @@ async fn hidden_memberships_are_left_alone_without_the_permission_to_see_them() 
     bench.stop().await;
 }
 
+/// What PIM keeps for groups.
+const PIM_SCOPES: [[(&str, &str); 2]; 2] = [
+    [
+        ("assignmentType", "Eligible"),
+        ("resourceType", "EntraGroup"),
+    ],
+    [
+        ("assignmentType", "Scheduled"),
+        ("resourceType", "EntraGroup"),
+    ],
+];
+
 #[tokio::test]
-async fn without_the_list_of_pim_groups_the_role_assignable_ones_are_asked_and_nothing_can_be_removed()
- {
+async fn without_the_list_of_pim_groups_every_group_that_can_take_part_is_asked() {
     let bench = Bench::start(unlimited()).await;
+    let whole = bench.crawl(bench.config()).await;
     let route = RoutePattern::Suffix("/privilegedAccess/group/resources".to_owned());
     bench
         .simulator
         .faults()
         .add(Fault::status(route, 404, "ResourceNotFound"));
     let report = bench.crawl(bench.config()).await;
-    let eligibility = line(&report, "group eligibility");
-    assert_eq!(eligibility.status, CollectionStatus::Partial);
-    let scope = [
-        ("assignmentType", "Eligible"),
-        ("resourceType", "EntraGroup"),
-    ];
-    let session = bench.register.session("resource-assignments", &scope);
-    assert!(session.records().count() > 0);
-    assert!(!session.completeness.expect("committed").complete);
+    for name in ["group eligibility", "group schedules"] {
+        let found = line(&report, name);
+        assert_eq!(found.status, CollectionStatus::Complete, "{found:#?}");
+        assert!(found.read > 0 && found.read == line(&whole, name).read);
+        let message = found.message.as_deref().expect("it is said");
+        assert!(message.contains("every group that can take part"));
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn without_any_whole_list_the_role_assignable_groups_are_asked_and_nothing_can_be_removed() {
+    let bench = Bench::start(unlimited()).await;
+    let faults = bench.simulator.faults();
+    let route = RoutePattern::Suffix("/privilegedAccess/group/resources".to_owned());
+    faults.add(Fault::status(route, 404, "ResourceNotFound"));
+    let groups = RoutePattern::Exact("/groups".to_owned());
+    faults.add(Fault::status(groups, 500, "InternalServerError").on_later_pages());
+    let report = bench.crawl(bench.config()).await;
+    for (name, scope) in ["group eligibility", "group schedules"]
+        .into_iter()
+        .zip(PIM_SCOPES)
+    {
+        assert_eq!(line(&report, name).status, CollectionStatus::Partial);
+        let session = bench.register.session("resource-assignments", &scope);
+        assert!(session.records().count() > 0, "{name}");
+        assert!(!session.completeness.expect("committed").complete, "{name}");
+    }
     bench.stop().await;
 }
 

@@ -279,19 +279,17 @@ async fn every_role_assignment_and_eligibility_arrives_with_scope_and_schedule()
 }
 
 #[tokio::test]
-async fn the_run_report_is_posted_the_views_are_refreshed_and_what_is_not_built_is_said() {
+async fn the_run_report_is_posted_the_views_are_refreshed_and_what_is_not_asked_for_is_said() {
     let bench = Bench::start(unlimited()).await;
-    let report = bench.crawl(bench.config()).await;
+    let mut config = bench.config();
+    config.selection.pim = false;
+    let report = bench.crawl(config).await;
     assert_eq!(bench.register.reports(), std::slice::from_ref(&report));
     assert_eq!(bench.register.refreshes(), 1);
     assert_eq!(report.system_id, Some(1));
-    for unbuilt in ["governance", "contexts"] {
-        assert_eq!(line(&report, unbuilt).status, CollectionStatus::Skipped);
-        assert_eq!(
-            line(&report, unbuilt).message.as_deref(),
-            Some("not part of this version")
-        );
-    }
+    let skipped = line(&report, "role eligibility");
+    assert_eq!(skipped.status, CollectionStatus::Skipped);
+    assert_eq!(skipped.message.as_deref(), Some("not asked for"));
     let system = bench.register.system();
     assert_eq!(system["systemType"], "EntraID");
     assert_eq!(system["tenantId"], bench.simulator.tenant_id().to_string());

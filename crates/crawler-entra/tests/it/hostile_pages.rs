@@ -105,6 +105,9 @@ fn config(bench: &Bench, graph: &str) -> CrawlConfig {
     config.selection.resources = false;
     config.selection.assignments = false;
     config.selection.pim = false;
+    config.selection.governance = false;
+    config.selection.contexts = false;
+    config.selection.sign_ins = false;
     config.tuning.max_body_bytes = 100_000;
     config
 }

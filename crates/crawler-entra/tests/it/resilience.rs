@@ -45,8 +45,14 @@ async fn a_throttled_tenant_is_still_read_in_full() {
         }
         bench.simulator.faults().add(refusal);
         let mut config = bench.config();
+        // The refusals are all for members of groups, not of units.
+        config.selection.contexts = false;
+        // Long enough to show, whatever chance says.
+        config.tuning.first_backoff = Duration::from_millis(20);
         // As long as the window, as the default is longer than Graph's.
         config.tuning.max_backoff = Duration::from_millis(250);
+        // Long enough to be seen in milliseconds, wherever in its jitter the pause falls.
+        config.tuning.first_backoff = Duration::from_millis(100);
         let report = bench.crawl(config).await;
         members_read(&report, &bench);
         assert!(report.traffic.throttled >= 6, "{form:?}");

@@ -1,14 +1,19 @@
 //! Builds a tenant from a [`TenantSpec`]. Every part draws from a random stream
 //! of its own, so that a change in one part does not reshuffle the rest.
 
+mod activations;
 mod app_access;
+mod governance;
 mod groups;
 mod links;
 mod names;
+mod policies;
 mod principals;
+mod reviews;
 mod role_catalogue;
 mod roles;
 mod time;
+mod units;
 mod users;
 mod words;
 
@@ -16,14 +21,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+pub(crate) use activations::add_assignment;
 pub(crate) use app_access::{AccessMaker, is_own as is_own_application};
+pub(crate) use governance::GovernanceMaker;
 pub(crate) use groups::GroupMaker;
 pub(crate) use principals::PrincipalMaker;
+pub(crate) use reviews::decide;
 pub(crate) use roles::RoleMaker;
+pub(crate) use time::{days_from_today, today};
+pub(crate) use units::UnitMaker;
 pub(crate) use users::UserMaker;
 pub(crate) use words::{DEPARTMENTS, OFFICES};
 
-use crate::model::{AppAccess, LinkMap, Tenant};
+use crate::model::{AppAccess, Governance, LinkMap, Tenant};
 use crate::random::Random;
 use crate::spec::TenantSpec;
 
@@ -88,6 +98,14 @@ impl Tenant {
         roles::add_units(&mut tenant, &mut roles);
         roles::add_holders(&mut tenant, &mut roles);
         app_access::add(&mut tenant, stream("app access"));
+        governance::add(&mut tenant, spec, stream("governance"));
+        reviews::add(&mut tenant, stream("reviews"));
+        let mut unit_stream = stream("administrative units");
+        let count = spec.administrative_units();
+        units::add_members(&mut tenant, count, &mut unit_stream);
+        policies::add_security_attributes(&mut tenant, &mut stream("security attributes"));
+        policies::add_policies(&mut tenant, &mut stream("policies"));
+        policies::add_deleted_users(&mut tenant, &mut stream("deleted users"));
         tenant
     }
 }
@@ -106,6 +124,11 @@ fn empty(spec: &TenantSpec) -> Tenant {
         service_principals: BTreeMap::new(),
         applications: BTreeMap::new(),
         administrative_units: BTreeMap::new(),
+        unit_members: LinkMap::default(),
+        deleted_users: BTreeMap::new(),
+        conditional_access_policies: BTreeMap::new(),
+        named_locations: BTreeMap::new(),
+        domains: policies::domains(),
         members: LinkMap::default(),
         owners: LinkMap::default(),
         service_principal_owners: LinkMap::default(),
@@ -116,5 +139,6 @@ fn empty(spec: &TenantSpec) -> Tenant {
         role_eligibilities: BTreeMap::new(),
         group_eligibilities: BTreeMap::new(),
         pim_groups: BTreeSet::new(),
+        governance: Governance::default(),
     }
 }

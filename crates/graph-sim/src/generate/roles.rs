@@ -66,6 +66,10 @@ pub(crate) fn add_units(tenant: &mut Tenant, random: &mut Random) {
                 id,
                 display_name: format!("AU-{region}"),
                 description: Some(format!("Accounts and groups of {region}")),
+                visibility: None,
+                membership_rule: None,
+                is_member_management_restricted: false,
+                devices: Vec::new(),
             },
         );
     }

@@ -267,6 +267,7 @@ fn blank(id: Uuid, user_principal_name: String, created: DateTime<Utc>) -> User 
         is_management_restricted: None,
         manager_id: None,
         sign_in: None,
+        security_attributes: BTreeMap::new(),
     }
 }
 
@@ -290,7 +291,7 @@ fn synced_user(random: &mut Random, user: &User, local: &str, serial: u32) -> On
     }
 }
 
-fn sign_in(random: &mut Random) -> SignInActivity {
+pub(super) fn sign_in(random: &mut Random) -> SignInActivity {
     let last = days_from_today(random, -120, 0);
     let quiet = random.chance(0.2).then(|| days_from_today(random, -120, 0));
     SignInActivity {

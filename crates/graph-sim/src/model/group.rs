@@ -1,4 +1,4 @@
-//! Groups and administrative units.
+//! Groups.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -75,15 +75,4 @@ impl Group {
     pub fn hides_members(&self) -> bool {
         self.visibility.as_deref() == Some("HiddenMembership")
     }
-}
-
-/// An administrative unit; role assignments can be scoped to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AdministrativeUnit {
-    /// Object id.
-    pub id: Uuid,
-    /// Name.
-    pub display_name: String,
-    /// What it is for.
-    pub description: Option<String>,
 }

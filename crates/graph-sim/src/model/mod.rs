@@ -5,10 +5,14 @@
 //! order every time.
 
 mod app_access;
+mod governance;
 mod group;
 mod link;
+mod policy;
+mod review;
 mod role;
 mod service_principal;
+mod unit;
 mod user;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -19,14 +23,23 @@ use uuid::Uuid;
 pub use app_access::{
     AppAccess, AppRoleAssignment, FederatedCredential, PermissionGrant, RequestedAccess,
 };
-pub use group::{AdministrativeUnit, Group};
+pub use governance::{
+    AccessPackage, Approver, Catalog, CatalogRole, Governance, GovernanceRole, GroupAssignment,
+    PackageAssignment, PackageGrant, PackagePolicy, PackageRequest, PackageRole,
+};
+pub use group::Group;
 pub use link::{Link, LinkMap, MemberKind};
+pub use policy::{
+    ConditionalAccessPolicy, DeletedUser, Domain, NamedLocation, Place, SecurityAttributes,
+};
+pub use review::{AccessReview, ReviewDecision, ReviewInstance, ReviewTarget};
 pub use role::{
     AssignmentType, GroupAccess, GroupEligibility, RoleAssignment, RoleDefinition, RoleEligibility,
 };
 pub use service_principal::{
     AppRole, Application, Credential, ServicePrincipal, ServicePrincipalClass, ServicePrincipalType,
 };
+pub use unit::AdministrativeUnit;
 pub use user::{License, OnPremises, SignInActivity, User, UserType};
 
 /// A whole tenant. The fields are open so that a test can set up any situation;
@@ -55,6 +68,16 @@ pub struct Tenant {
     pub applications: BTreeMap<Uuid, Application>,
     /// Administrative units by id.
     pub administrative_units: BTreeMap<Uuid, AdministrativeUnit>,
+    /// Users and groups by administrative unit.
+    pub unit_members: LinkMap,
+    /// Users in the recycle bin, by id.
+    pub deleted_users: BTreeMap<Uuid, DeletedUser>,
+    /// Conditional access policies by id.
+    pub conditional_access_policies: BTreeMap<Uuid, ConditionalAccessPolicy>,
+    /// Named locations by id.
+    pub named_locations: BTreeMap<Uuid, NamedLocation>,
+    /// Domain names.
+    pub domains: Vec<Domain>,
     /// Members by group.
     pub members: LinkMap,
     /// Owners by group.
@@ -75,6 +98,8 @@ pub struct Tenant {
     pub group_eligibilities: BTreeMap<String, GroupEligibility>,
     /// Groups onboarded to PIM for Groups.
     pub pim_groups: BTreeSet<Uuid>,
+    /// Entitlement management, access reviews, activations.
+    pub governance: Governance,
 }
 
 impl Tenant {
@@ -129,6 +154,7 @@ impl Tenant {
         if gone.is_empty() {
             return;
         }
+        self.recycle(&gone);
         self.users.retain(|id, _| !gone.contains(id));
         self.groups.retain(|id, _| !gone.contains(id));
         self.service_principals.retain(|id, _| !gone.contains(id));
@@ -148,10 +174,15 @@ impl Tenant {
             &mut self.owners,
             &mut self.service_principal_owners,
             &mut self.application_owners,
+            &mut self.unit_members,
         ] {
             links.forget(&gone);
         }
         self.app_access.forget(&gone);
+        for policy in self.conditional_access_policies.values_mut() {
+            policy.include_groups.retain(|id| !gone.contains(id));
+            policy.exclude_users.retain(|id| !gone.contains(id));
+        }
         self.role_assignments
             .retain(|_, assignment| !gone.contains(&assignment.principal_id));
         self.role_eligibilities
@@ -160,6 +191,38 @@ impl Tenant {
             !gone.contains(&eligibility.principal_id) && !gone.contains(&eligibility.group_id)
         });
         self.pim_groups.retain(|id| !gone.contains(id));
+        self.governance.forget(&gone);
+    }
+
+    /// Puts the users among these into the recycle bin, each a little later than the one before.
+    fn recycle(&mut self, gone: &HashSet<Uuid>) {
+        for id in gone.iter().collect::<BTreeSet<_>>() {
+            let Some(user) = self.users.get(id) else {
+                continue;
+            };
+            let place = i64::try_from(self.deleted_users.len()).unwrap_or(0);
+            let deleted = DeletedUser {
+                id: *id,
+                deleted: recycling_day() + chrono::TimeDelta::minutes(place),
+                display_name: user.display_name.clone(),
+                user_principal_name: user.user_principal_name.clone(),
+                mail: user.mail.clone(),
+                user_type: user.user_type.as_str(),
+                employee_id: user.employee_id.clone(),
+            };
+            self.deleted_users.insert(*id, deleted);
+        }
+    }
+
+    /// Removes an administrative unit, its members' links to it, and the roles held in it.
+    pub fn remove_unit(&mut self, id: Uuid) {
+        let scope = format!("/administrativeUnits/{id}");
+        self.administrative_units.remove(&id);
+        self.unit_members.forget(&HashSet::from([id]));
+        self.role_assignments
+            .retain(|_, held| held.directory_scope_id != scope);
+        self.role_eligibilities
+            .retain(|_, held| held.directory_scope_id != scope);
     }
 
     /// The eligibilities of one group, without looking at those of others.
@@ -188,6 +251,7 @@ impl Tenant {
             ("owner", &self.owners),
             ("service principal owner", &self.service_principal_owners),
             ("application owner", &self.application_owners),
+            ("unit member", &self.unit_members),
         ] {
             for (from, link) in links.iter() {
                 check(what, from.to_string(), link.id, link.kind);
@@ -228,9 +292,41 @@ impl Tenant {
                 found.push(format!("links start from {group_id}, which is no group"));
             }
         }
+        for (unit_id, _) in self.unit_members.iter() {
+            if !self.administrative_units.contains_key(&unit_id) {
+                found.push(format!("links start from {unit_id}, which is no unit"));
+            }
+        }
+        for id in self.deleted_users.keys() {
+            if self.users.contains_key(id) {
+                found.push(format!("user {id} is in the recycle bin and alive"));
+            }
+        }
+        found.extend(self.dangling_policies());
         found.extend(self.dangling_roles());
         found.extend(self.dangling_app_access());
+        found.extend(self.governance.inconsistencies(self));
         found
+    }
+
+    fn dangling_policies(&self) -> impl Iterator<Item = String> + '_ {
+        self.conditional_access_policies
+            .values()
+            .filter_map(|policy| {
+                let is_sound = policy
+                    .include_groups
+                    .iter()
+                    .all(|id| self.groups.contains_key(id))
+                    && policy
+                        .exclude_users
+                        .iter()
+                        .all(|id| self.users.contains_key(id))
+                    && policy
+                        .exclude_locations
+                        .iter()
+                        .all(|id| self.named_locations.contains_key(id));
+                (!is_sound).then(|| format!("policy {} names what is not there", policy.id))
+            })
     }
 
     fn dangling_roles(&self) -> impl Iterator<Item = String> + '_ {
@@ -252,4 +348,9 @@ impl Tenant {
             (!known).then(|| format!("scope {scope} does not exist"))
         })
     }
+}
+
+/// When the first user of a tenant is deleted: a fixed moment, so that a seed gives the same dates forever.
+fn recycling_day() -> DateTime<Utc> {
+    crate::generate::today()
 }

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::SecurityAttributes;
+
 /// Whether an account belongs to the organisation or was invited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum UserType {
@@ -153,6 +155,8 @@ pub struct User {
     pub manager_id: Option<Uuid>,
     /// Last sign-ins.
     pub sign_in: Option<SignInActivity>,
+    /// Custom security attributes (needs a permission of its own).
+    pub security_attributes: SecurityAttributes,
 }
 
 impl User {

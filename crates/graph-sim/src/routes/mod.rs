@@ -1,17 +1,22 @@
 //! The routes of Graph, one module per family. A family is a table of [`Route`]s;
 //! adding one means writing its module and naming its table in [`tables`].
 
+mod access_reviews;
 mod app_access;
 mod applications;
+mod attributes;
 pub(crate) mod delta;
+mod entitlement;
 mod groups;
 mod objects;
 mod organization;
 mod paging;
 mod pim_groups;
+mod policies;
 mod property;
 mod roles;
 mod service_principals;
+mod units;
 mod users;
 mod wire;
 
@@ -75,6 +80,8 @@ pub(crate) struct Call<'a> {
     pub(crate) p1_licensed: bool,
     /// The tenant has Entra ID P2.
     pub(crate) p2_licensed: bool,
+    /// Sign-in activity comes for 120 users at a time only.
+    pub(crate) short_activity_pages: bool,
 }
 
 impl Call<'_> {
@@ -167,7 +174,7 @@ impl Route {
     }
 }
 
-fn tables() -> [&'static [Route]; 10] {
+fn tables() -> [&'static [Route]; 15] {
     [
         delta::ROUTES,
         users::ROUTES,
@@ -179,6 +186,11 @@ fn tables() -> [&'static [Route]; 10] {
         pim_groups::ROUTES,
         objects::ROUTES,
         app_access::ROUTES,
+        entitlement::ROUTES,
+        access_reviews::ROUTES,
+        units::ROUTES,
+        policies::ROUTES,
+        attributes::ROUTES,
     ]
 }
 

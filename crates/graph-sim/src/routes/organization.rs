@@ -13,6 +13,7 @@ use crate::server::answer::{Body, GraphError};
 pub(crate) const ROUTES: &[Route] = &[
     get("/organization", permissions::ORGANIZATION, 1, organization),
     get("/subscribedSkus", permissions::LICENSES, 3, subscribed_skus),
+    get("/domains", permissions::DOMAINS, 1, domains),
 ];
 
 const AAD_PREMIUM: &str = "41781fb2-bc02-4b7c-bd55-b576c07bb09d";
@@ -89,7 +90,7 @@ fn subscribed_skus(call: &Call<'_>) -> Result<Body, GraphError> {
                 "skuId": sku_id,
                 "skuPartNumber": part,
                 "subscriptionIds": [],
-                "prepaidUnits": {"enabled": call.tenant.users.len(), "suspended": 0, "warning": 0, "lockedOut": 0},
+                "prepaidUnits": {"enabled": 250_000, "suspended": 0, "warning": 0, "lockedOut": 0},
                 "servicePlans": plans,
             })
         })
@@ -101,4 +102,30 @@ fn subscribed_skus(call: &Call<'_>) -> Result<Body, GraphError> {
 
 fn plan(id: &str, name: &str) -> Value {
     json!({"servicePlanId": id, "servicePlanName": name, "provisioningStatus": "Success", "appliesTo": "User"})
+}
+
+fn domains(call: &Call<'_>) -> Result<Body, GraphError> {
+    if call.query.get("$expand").is_some() {
+        return Err(GraphError::unsupported("There is nothing to expand."));
+    }
+    let all: Vec<Value> = call
+        .tenant
+        .domains
+        .iter()
+        .map(|domain| {
+            json!({
+                "id": domain.name,
+                "authenticationType": domain.authentication_type,
+                "isAdminManaged": true,
+                "isDefault": domain.is_default,
+                "isInitial": domain.is_initial,
+                "isRoot": true,
+                "isVerified": domain.is_verified,
+                "supportedServices": ["Email"],
+            })
+        })
+        .collect();
+    Ok(Body::Json(
+        json!({"@odata.context": call.context("domains"), "value": all}),
+    ))
 }

@@ -169,6 +169,8 @@ enum Operator {
     Equal,
     NotEqual,
     StartsWith,
+    /// For moments only.
+    AtLeast,
 }
 
 struct Condition<T: 'static> {
@@ -202,6 +204,7 @@ impl<T: Entity> Filter<T> {
                 Operator::Equal => condition.values.iter().any(|value| same(&actual, value)),
                 Operator::NotEqual => !condition.values.iter().any(|value| same(&actual, value)),
                 Operator::StartsWith => starts_with(&actual, &condition.values[0]),
+                Operator::AtLeast => at_least(&actual, &condition.values[0]),
             }
         })
     }
@@ -232,6 +235,17 @@ fn starts_with(actual: &Value, prefix: &Value) -> bool {
         (Value::String(actual), Value::String(prefix)) => {
             actual.to_lowercase().starts_with(&prefix.to_lowercase())
         }
+        _ => false,
+    }
+}
+
+fn at_least(actual: &Value, limit: &Value) -> bool {
+    let moment = |value: &Value| {
+        let text = value.as_str()?;
+        chrono::DateTime::parse_from_rfc3339(text).ok()
+    };
+    match (moment(actual), moment(limit)) {
+        (Some(actual), Some(limit)) => actual >= limit,
         _ => false,
     }
 }
@@ -291,6 +305,9 @@ fn condition<T: Entity>(
             Operator::Equal,
             vec![literal(rest).ok_or_else(unsupported)?],
         ),
+        "ge" if chrono::DateTime::parse_from_rfc3339(rest.trim()).is_ok() => {
+            (Operator::AtLeast, vec![Value::from(rest.trim())])
+        }
         "ne" if is_eventual => (
             Operator::NotEqual,
             vec![literal(rest).ok_or_else(unsupported)?],

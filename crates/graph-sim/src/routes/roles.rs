@@ -172,6 +172,7 @@ enum Expansion<'a> {
     None,
     Principal(ObjectView<'a>),
     Definition(Vec<&'static Property<RoleDefinition>>),
+    ActivatedUsing,
 }
 
 impl<'a> Expansion<'a> {
@@ -190,6 +191,7 @@ impl<'a> Expansion<'a> {
             Some(expand) if expand.name == "roleDefinition" => {
                 select(expand.select.as_deref(), call.version, call.grants).map(Self::Definition)
             }
+            Some(expand) if expand.name == "activatedUsing" => Ok(Self::ActivatedUsing),
             Some(expand) => Err(GraphError::bad_request(format!(
                 "Parsing OData Select and Expand failed: '{}' cannot be expanded.",
                 expand.name
@@ -209,6 +211,13 @@ impl<'a> Expansion<'a> {
                     Value::Object(render(definition, selection))
                 });
                 object.insert("roleDefinition".to_owned(), value);
+            }
+            Self::ActivatedUsing => {
+                let assignment = object.get("id").and_then(Value::as_str);
+                let activations = &call.tenant.governance.role_activations;
+                let eligibility = assignment.and_then(|id| activations.get(id));
+                let value = eligibility.map_or(Value::Null, |id| json!({"id": id}));
+                object.insert("activatedUsing".to_owned(), value);
             }
         }
     }

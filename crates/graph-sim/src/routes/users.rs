@@ -24,6 +24,8 @@ pub(crate) const ROUTES: &[Route] = &[
 
 /// Pages with sign-in activity are shorter.
 const LARGEST_ACTIVITY_PAGE: usize = 500;
+/// In some tenants they are shorter still.
+const SHORT_ACTIVITY_PAGE: usize = 120;
 
 impl Entity for User {
     const NAME: &'static str = "user";
@@ -147,7 +149,35 @@ const PROPERTIES: &[Property<User>] = &[
     }),
     on_request("identityParentId", |_| Value::Null),
     on_request("signInActivity", sign_in_activity).needs_report(permissions::SIGN_IN_ACTIVITY),
+    on_request("customSecurityAttributes", security_attributes)
+        .needs(permissions::SECURITY_ATTRIBUTES),
 ];
+
+/// Set by set, with the type annotations of an open type.
+fn security_attributes(user: &User) -> Value {
+    if user.security_attributes.is_empty() {
+        return Value::Null;
+    }
+    let mut sets = Map::new();
+    for (set, values) in &user.security_attributes {
+        let mut shown = Map::new();
+        let kind = "#microsoft.graph.customSecurityAttributeValue";
+        shown.insert("@odata.type".to_owned(), kind.into());
+        for (name, value) in values {
+            let kind = match value {
+                Value::Array(_) => Some("#Collection(String)"),
+                Value::Number(_) => Some("#Int32"),
+                _ => None,
+            };
+            if let Some(kind) = kind {
+                shown.insert(format!("{name}@odata.type"), kind.into());
+            }
+            shown.insert(name.clone(), value.clone());
+        }
+        sets.insert(set.clone(), Value::Object(shown));
+    }
+    Value::Object(sets)
+}
 
 fn organization_data(user: &User) -> Value {
     if user.division.is_none() && user.cost_center.is_none() {
@@ -235,6 +265,12 @@ fn list(call: &Call<'_>) -> Result<Body, GraphError> {
     } else {
         LARGEST_PAGE
     };
+    if wants_activity && call.short_activity_pages && call.query.top()? > Some(SHORT_ACTIVITY_PAGE)
+    {
+        return Err(GraphError::odd(
+            "Cannot query data for more than 120 users at a time.",
+        ));
+    }
     let paging = Paging::of(call, largest)?;
     let filter = Filter::<User>::parse(call.query.get("$filter"), call.version, call.is_eventual)?;
     let view = manager_view(call)?;

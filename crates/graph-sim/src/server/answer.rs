@@ -50,6 +50,9 @@ pub(crate) struct Pace {
     pub(crate) pause: Duration,
 }
 
+/// Stands for the shape of error that has no code.
+const ODD: &str = "";
+
 /// An error with Graph's status and code.
 #[derive(Debug, Clone)]
 pub(crate) struct GraphError {
@@ -95,6 +98,11 @@ impl GraphError {
         )
     }
 
+    /// A refusal in a shape of its own, without code: `{"value": "…"}`.
+    pub(crate) fn odd(message: &str) -> Self {
+        Self::new(400, ODD, message)
+    }
+
     pub(crate) fn denied() -> Self {
         Self::new(
             403,
@@ -131,6 +139,14 @@ impl GraphError {
 
     /// Adds the ids that a support ticket would ask for.
     pub(crate) fn into_answer(self, trace: &Trace) -> Answer {
+        if self.code == ODD {
+            let body = json!({"@odata.context": "$metadata#Edm.String", "value": self.message});
+            return Answer {
+                status: self.status,
+                headers: self.headers,
+                body: Body::Json(body),
+            };
+        }
         let body = json!({"error": {
             "code": self.code,
             "message": self.message,

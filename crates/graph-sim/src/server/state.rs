@@ -196,6 +196,7 @@ impl Shared {
             prefers_minimal: request.prefers_minimal,
             p1_licensed: licences.p1,
             p2_licensed: licences.p2,
+            short_activity_pages: self.options.short_activity_pages,
         })
     }
 

@@ -119,6 +119,16 @@ fn a_round_of_changes_touches_every_kind() {
             "removed group eligibilities",
             summary.removed_group_eligibilities.len(),
         ),
+        (
+            "added package assignments",
+            summary.added_package_assignments.len(),
+        ),
+        (
+            "added package requests",
+            summary.added_package_requests.len(),
+        ),
+        ("updated packages", summary.updated_packages.len()),
+        ("updated reviews", summary.updated_reviews.len()),
     ] {
         assert!(count > 0, "{what}");
     }

@@ -221,8 +221,11 @@ static CONTEXT_MEMBERS: EntitySpec = EntitySpec {
             .referring_to(IdSpace::Members)
             .required(),
     ],
-    columns: &[Column::new("member_type", "memberType", ColumnKind::Text).required()],
-    scope_keys: &[("contextId", "context_id")],
+    columns: &[
+        Column::new("member_type", "memberType", ColumnKind::Text).required(),
+        Column::new("context_type", "contextType", ColumnKind::Text),
+    ],
+    scope_keys: &[("contextId", "context_id"), ("contextType", "context_type")],
     parent: Some(0),
     keeps_history: true,
 };

@@ -116,12 +116,17 @@ impl Model {
         self.assignments.iter().filter_map(user).collect()
     }
 
+    /// The assignments that give something. A scheduled one only dates another.
+    fn given(&self) -> impl Iterator<Item = &Assignment> {
+        self.assignments.iter().filter(|a| a.kind != "Scheduled")
+    }
+
     /// Everything that is effective access.
     pub fn effective(&self) -> BTreeSet<Effective> {
         let mut rows = BTreeSet::new();
         for user in self.users() {
             let facts = self.facts(user);
-            for a in &self.assignments {
+            for a in self.given() {
                 let own = (a.kind.to_owned(), a.scope.to_owned());
                 if a.holder == Holder::User(user) {
                     let (kind, scope) = own;
@@ -247,8 +252,7 @@ impl Model {
     pub fn paths(&self, principal: Uuid, target: Uuid) -> BTreeSet<Path> {
         let mut found = BTreeSet::new();
         for a in self
-            .assignments
-            .iter()
+            .given()
             .filter(|a| a.holder.id() == principal && a.resource != principal)
         {
             let walk = Walk {
@@ -272,7 +276,7 @@ impl Model {
             found.insert((kind, scope, walk.steps.clone()));
             return;
         }
-        for a in &self.assignments {
+        for a in self.given() {
             let is_open = walk.is_direct || !self.app_roles.contains(&a.resource);
             if a.holder == Holder::Group(here)
                 && walk.is_member

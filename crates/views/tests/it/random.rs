@@ -55,7 +55,14 @@ pub fn assignment(dice: &mut Dice) -> Assignment {
         (
             dice.one_of(&groups()),
             &[
-                "Direct", "Direct", "Direct", "Direct", "Eligible", "Owner", "Governed",
+                "Direct",
+                "Direct",
+                "Direct",
+                "Direct",
+                "Eligible",
+                "Owner",
+                "Governed",
+                "Scheduled",
             ],
         )
     } else {

@@ -60,7 +60,11 @@ pub(super) fn with(mut row: Row, columns: Value) -> Row {
     row
 }
 
-pub(super) fn role_assignment(holders: &Holders, held: &TruthRoleAssignment) -> Row {
+pub(super) fn role_assignment(
+    holders: &Holders,
+    held: &TruthRoleAssignment,
+    activated_using: Option<&String>,
+) -> Row {
     let scope = held.directory_scope_id.as_str();
     let ends = (held.role_definition_id, "EntraDirectoryRole", scope);
     let row = holders.assignment(ends, (held.principal_id, held.principal_kind), "Direct");
@@ -71,6 +75,7 @@ pub(super) fn role_assignment(holders: &Holders, held: &TruthRoleAssignment) -> 
             "start_date_time": held.start.map(moment),
             "expiration_date_time": held.end.map(moment),
             "source_id": held.id,
+            "extended_attributes": activated_using.map_or(json!({}), |id| json!({"activatedUsing": id})),
         }),
     )
 }

@@ -5,7 +5,9 @@
 
 mod applications;
 mod assignments;
+mod governance;
 mod objects;
+mod people;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use graph_sim::Truth;
 use serde_json::{Map, Value};
 
+pub use self::people::identity_filter;
 use self::{
     assignments::{Holders, group_eligibility, role_assignment, role_eligibility},
     objects::{group, role, service_principal, user},
@@ -24,7 +27,7 @@ pub type Row = Map<String, Value>;
 pub type Rows = BTreeMap<(&'static str, String), Row>;
 
 /// The tables that a crawl of Entra fills, with the entity's name on the wire and the key columns.
-pub const TABLES: [(&str, &str, &[&str]); 4] = [
+pub const TABLES: [(&str, &str, &[&str]); 13] = [
     ("principals", "principals", &["id"]),
     ("resources", "resources", &["id"]),
     (
@@ -46,6 +49,31 @@ pub const TABLES: [(&str, &str, &[&str]); 4] = [
             "relationship_type",
             "role_name",
         ],
+    ),
+    ("governance_catalogs", "governance/catalogs", &["id"]),
+    ("assignment_policies", "governance/policies", &["id"]),
+    ("assignment_requests", "governance/requests", &["id"]),
+    (
+        "certification_decisions",
+        "governance/certifications",
+        &["id"],
+    ),
+    ("contexts", "contexts", &["id"]),
+    (
+        "context_members",
+        "context-members",
+        &["context_id", "member_id"],
+    ),
+    ("identities", "identities", &["id"]),
+    (
+        "identity_members",
+        "identity-members",
+        &["identity_id", "principal_id"],
+    ),
+    (
+        "principal_activity",
+        "principal-activity",
+        &["principal_id", "resource_id", "activity_type"],
     ),
 ];
 
@@ -89,13 +117,23 @@ pub fn expected(truth: &Truth) -> Rows {
             add(2, holders.assignment(ends, holder, assignment_type));
         }
     }
-    let roles = truth.role_assignments.iter();
-    roles.for_each(|one| add(2, role_assignment(&holders, one)));
+    for one in &truth.role_assignments {
+        let activated_using = truth.governance.role_activations.get(&one.id);
+        add(2, role_assignment(&holders, one, activated_using));
+    }
     let eligible = truth.role_eligibilities.iter();
     eligible.for_each(|one| add(2, role_eligibility(&holders, one)));
     let eligible = truth.group_eligibilities.iter();
     eligible.for_each(|one| add(2, group_eligibility(&holders, one)));
     add_applications(truth, &holders, &mut add);
+    for (table, row) in governance::rows(&truth.governance, &holders) {
+        let place = TABLES.iter().position(|(name, ..)| *name == table);
+        add(place.expect("a table of a crawl"), row);
+    }
+    for (table, row) in people::rows(truth) {
+        let place = TABLES.iter().position(|(name, _, _)| *name == table);
+        add(place.expect("one of the tables"), row);
+    }
     rows
 }
 

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use graph_sim::{
-    ServicePrincipalClass, ServicePrincipalType, TruthGroup, TruthRole, TruthServicePrincipal,
-    TruthUser,
+    License, ServicePrincipalClass, ServicePrincipalType, TruthGroup, TruthRole,
+    TruthServicePrincipal, TruthUser,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -27,6 +27,10 @@ impl Attributes {
             self.0.insert(name.to_owned(), value);
         }
         self
+    }
+
+    pub(super) fn all(self) -> Map<String, Value> {
+        self.0
     }
 
     /// Graph's order of words is chance.
@@ -61,6 +65,21 @@ fn security_identifier(id: Uuid) -> String {
         word(&rest[..4]),
         word(&rest[4..])
     )
+}
+
+/// The licences of a user by product, with what else is told of them.
+fn licenses(user: &TruthUser, more: impl Fn(&License) -> Value) -> Vec<Value> {
+    let mut licenses: Vec<Value> = user
+        .licenses
+        .iter()
+        .map(|license| {
+            let mut told = more(license);
+            told["skuId"] = json!(license.sku_id);
+            told
+        })
+        .collect();
+    licenses.sort_by_key(|license| license["skuId"].to_string());
+    licenses
 }
 
 pub(super) fn user(user: &TruthUser) -> Row {
@@ -119,7 +138,18 @@ pub(super) fn user(user: &TruthUser) -> Row {
         .date("lastPasswordChangeDateTime", user.last_password_change)
         .put("securityIdentifier", security_identifier(user.id))
         .put("isManagementRestricted", user.is_management_restricted)
-        .put("isResourceAccount", user.is_resource_account);
+        .put("isResourceAccount", user.is_resource_account)
+        .put("assignedLicenses", licenses(user, |_| json!({})))
+        .put(
+            "licenseAssignmentStates",
+            licenses(user, |license| {
+                let mut state = json!({"state": "Active", "error": "None"});
+                if let Some(group) = license.assigned_by_group {
+                    state["assignedByGroup"] = json!(group);
+                }
+                state
+            }),
+        );
     row(json!({
         "id": user.id,
         "external_id": null,

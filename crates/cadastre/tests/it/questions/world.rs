@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
-use contract::RunOutcome;
-use graph_sim::{SimOptions, TenantSpec};
+use contract::{RunOutcome, RunReport};
+use graph_sim::{Governance, SimOptions, TenantSpec, Truth};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -101,6 +101,8 @@ impl World {
         let register =
             Register::start(&TenantSpec::new(seed, 300, 80, 60), SimOptions::default()).await;
         let cast = register.simulator.with_tenant(|tenant| {
+            // What governs access is made up in the facts, so that each answer is known.
+            tenant.governance = Governance::default();
             let cast = Cast::of(tenant, seed, FRACTION);
             cast.take_their_places(tenant);
             cast
@@ -110,12 +112,12 @@ impl World {
         let records = facts::all(&truth, &cast, today);
         let passing = facts::passing(&cast, today);
 
-        let report = register.crawl().await;
+        let report = crawl(&register).await;
         assert_eq!(report.outcome, RunOutcome::Complete, "{report:#?}");
         post(&register, &records).await;
         post(&register, &passing).await;
         let since = now(&register).await;
-        let mut rows = oracle::expected(&truth);
+        let mut rows = crawled(&truth);
         rows.extend(rows_of(&records));
         rows.extend(rows_of(&passing));
         let before = Moment::new(rows);
@@ -127,11 +129,11 @@ impl World {
             cast.live_on(tenant);
             assert_eq!(tenant.inconsistencies(), Vec::<String>::new());
         });
-        register.crawl().await;
+        crawl(&register).await;
         register.approve_all().await;
         wait_for_views(&register).await;
         let until = now(&register).await;
-        let mut rows = oracle::expected(&register.simulator.truth());
+        let mut rows = crawled(&register.simulator.truth());
         rows.extend(rows_of(&records));
         let now = Moment::new(rows);
 
@@ -149,6 +151,30 @@ impl World {
     pub fn filled(&self, name: &str) -> &str {
         &self.fillings[name]
     }
+}
+
+/// A crawl that leaves alone what the facts tell: who is who, and when they were seen.
+async fn crawl(register: &Register) -> RunReport {
+    // A full load of packages would remove what the facts post.
+    let mut config = register.ungoverned();
+    config.identity_filter = None;
+    config.selection.sign_ins = false;
+    config.selection.contexts = false;
+    register.crawl_with(config).await
+}
+
+/// The rows that such a crawl leaves.
+fn crawled(truth: &Truth) -> Rows {
+    let told = [
+        "principal_activity",
+        "identities",
+        "identity_members",
+        "contexts",
+        "context_members",
+    ];
+    let mut rows = oracle::expected(truth);
+    rows.retain(|(table, _), _| !told.contains(table));
+    rows
 }
 
 /// What is filled in for the names on the page.

@@ -22,8 +22,8 @@ use super::{
     feed::Parent,
     list::{Landed, List, Reader, read_list},
     principals::{
-        Lane, finish, flush, lanes_of_service_principals, only_service_principals, push_to_lanes,
-        select_list,
+        Lane, changed_service_principals, finish, flush, lanes_of_service_principals,
+        push_to_lanes, select_list,
     },
     shelf::Shelf,
 };
@@ -100,8 +100,9 @@ impl Shelves {
 
 /// Reads the service principals and what hangs on them.
 pub(crate) async fn applications(run: Arc<Run>, wanted: Wanted) -> Vec<CollectionReport> {
-    if wanted.principals && !wanted.resources && !wanted.links {
-        return only_service_principals(&run, PERMISSION).await;
+    let is_followed = wanted.principals && !wanted.resources && !wanted.links;
+    if is_followed && let Some(reports) = changed_service_principals(&run, PERMISSION).await {
+        return reports;
     }
     // What hangs on an application (who holds its roles above all) tells nothing of its changes, so all is read in full.
     let known = Arc::new(Known::new(&run, wanted.resources));

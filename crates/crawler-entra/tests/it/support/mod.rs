@@ -73,6 +73,8 @@ impl Bench {
             first_backoff: std::time::Duration::from_millis(1),
             max_backoff: std::time::Duration::from_millis(5),
             resource_units_per_10_s: 1e9,
+            report_requests_per_10_s: 1e9,
+            policy_requests_per_10_s: 1e9,
             page_size: 20,
             batch_records: 50,
             ..Tuning::default()

@@ -104,7 +104,7 @@ async fn assert_so(conn: &mut PgConnection, system_id: i32, model: &Model, about
 #[tokio::test]
 async fn at_every_instant_access_was_what_the_rules_say_of_that_instant() {
     let register = Register::start().await;
-    let mut dice = Dice::new(11);
+    let mut dice = Dice::new(12);
     let mut pasts = Vec::new();
     for round in 0..4 {
         pasts.push(Past::live(&register, &mut dice, &format!("past:{round}")).await);
