@@ -85,6 +85,9 @@ struct Pending {
     entries: Vec<CheckpointEntry>,
     ticket: u64,
     has_failed: bool,
+    /// The register would not store something: what is remembered stays as it is from then on. Older places are good
+    /// places, they only cost more requests.
+    is_given_up: bool,
 }
 
 /// An entry to save.
@@ -96,7 +99,20 @@ pub(crate) fn entry(
     CheckpointEntry {
         stream: stream.into(),
         key: key.into(),
-        value,
+        value: without_nul(value),
+    }
+}
+
+/// The register stores no NUL. Names of objects may hold one; they are remembered for people only.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name.replace('\0', "\u{fffd}"), without_nul(value)))
+            .collect(),
+        other => other,
     }
 }
 
@@ -279,6 +295,9 @@ impl Journal {
         }
         let (entries, last_ticket) = {
             let mut pending = self.pending();
+            if pending.is_given_up {
+                return Ok(());
+            }
             if pending.has_failed {
                 return Err(Stopped::Register(ClientError::Interrupted));
             }
@@ -290,7 +309,16 @@ impl Journal {
             let saving = keeper
                 .client
                 .save_checkpoint(keeper.run_id, keeper.epoch, part);
-            unless_cancelled(&self.cancel, saving).await?;
+            match unless_cancelled(&self.cancel, saving).await {
+                Err(Stopped::Register(ClientError::Refused { problem, .. }))
+                    if matches!(problem.status, 400 | 413 | 422) =>
+                {
+                    tracing::warn!(detail = %problem.detail, "how far the crawl is cannot be remembered any more");
+                    self.pending().is_given_up = true;
+                    break;
+                }
+                saved => saved?,
+            }
         }
         self.pending().has_failed = false;
         *saved = last_ticket;
@@ -343,6 +371,16 @@ mod tests {
             assert!(bytes < 1024 * 1024 && part.len() <= MAX_CHECKPOINT_ENTRIES);
         }
         assert_eq!(parts.concat(), entries);
+    }
+
+    #[test]
+    fn a_name_with_a_nul_can_be_remembered() {
+        let value = serde_json::json!({"na\0me": ["a\0b", {"x": "\0"}], "n": 1});
+        let text = entry("s", "k", value).value.to_string();
+        assert!(
+            !text.contains("\\u0000") && text.contains("a\u{fffd}b"),
+            "{text}"
+        );
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod interrupted;
 mod life;
 mod oracle;
 mod partial;
+mod profiles;
 mod questions;
 mod register;
 mod resumed;
