@@ -31,6 +31,7 @@ use crate::{
 const RUN: &str = "run";
 const PLACES: &str = "list";
 const REPORTS: &str = "report";
+const SESSIONS: &str = "session";
 
 /// Why a run cannot be gone on with.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +182,13 @@ impl Journal {
             let stream = self.left.entry(entry.stream).or_default();
             stream.insert(entry.key, entry.value);
         }
+        let is_known = |id: &str| {
+            let mut known = self.sessions.iter();
+            known.any(|session| session.sync_id.to_string() == id)
+        };
+        if !self.all_left(SESSIONS).all(|(id, _)| is_known(id)) {
+            return Err(ResumeError::LostLoad);
+        }
         let places = self.left.get(PLACES).into_iter().flatten();
         for (_, value) in places {
             let place: Place =
@@ -259,6 +267,17 @@ impl Journal {
     pub fn traffic_entry(traffic: &Traffic) -> CheckpointEntry {
         let value = serde_json::to_value(traffic).expect("numbers are JSON");
         entry(RUN, "traffic", value)
+    }
+
+    /// A session was opened. Without it, what was sent to it cannot be told from what is gone, so a run that has lost one is
+    /// not gone on with.
+    pub async fn opened(&self, session: Uuid) -> Result<(), Stopped> {
+        self.save(vec![entry(
+            SESSIONS,
+            session.to_string(),
+            Value::Bool(true),
+        )])
+        .await
     }
 
     /// The session of an earlier attempt for this target: one that is open, else one that is committed.
