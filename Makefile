@@ -29,7 +29,8 @@ test: deps ## What CI runs: format, lints, dependency rules, all tests, the API 
 
 .PHONY: test-full
 test-full: deps ## The same with many more generated cases per property (CASES=)
-	PROPTEST_CASES=$(or $(CASES),4096) EXAMPLES=$(or $(EXAMPLES),300) scripts/test.sh
+	CADASTRE_TEST_KILLS=30 CADASTRE_TEST_MIXED=200 \
+		PROPTEST_CASES=$(or $(CASES),4096) EXAMPLES=$(or $(EXAMPLES),300) scripts/test.sh
 
 .PHONY: api-test
 api-test: deps ## The API against its OpenAPI document, by schemathesis (EXAMPLES= per operation, SEED= to repeat)

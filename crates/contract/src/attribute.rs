@@ -248,6 +248,15 @@ impl Promote {
         }
     }
 
+    /// Does it name either an attribute, or a core field, which has no type to choose?
+    pub fn is_of_one(&self) -> bool {
+        match (&self.attribute, &self.field) {
+            (Some(_), None) => true,
+            (None, Some(_)) => self.value_type.is_none(),
+            (None, None) | (Some(_), Some(_)) => false,
+        }
+    }
+
     /// A core field that should have an index.
     pub fn field(entity: Entity, name: impl Into<String>) -> Self {
         Self {

@@ -31,6 +31,7 @@ use crate::{
 const RUN: &str = "run";
 const PLACES: &str = "list";
 const REPORTS: &str = "report";
+const SESSIONS: &str = "session";
 
 /// Why a run cannot be gone on with.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,9 @@ struct Pending {
     entries: Vec<CheckpointEntry>,
     ticket: u64,
     has_failed: bool,
+    /// The register would not store something: what is remembered stays as it is from then on. Older places are good
+    /// places, they only cost more requests.
+    is_given_up: bool,
 }
 
 /// An entry to save.
@@ -96,7 +100,20 @@ pub(crate) fn entry(
     CheckpointEntry {
         stream: stream.into(),
         key: key.into(),
-        value,
+        value: without_nul(value),
+    }
+}
+
+/// The register stores no NUL. Names of objects may hold one; they are remembered for people only.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name.replace('\0', "\u{fffd}"), without_nul(value)))
+            .collect(),
+        other => other,
     }
 }
 
@@ -164,6 +181,13 @@ impl Journal {
         for entry in client.checkpoint(run_id).await? {
             let stream = self.left.entry(entry.stream).or_default();
             stream.insert(entry.key, entry.value);
+        }
+        let is_known = |id: &str| {
+            let mut known = self.sessions.iter();
+            known.any(|session| session.sync_id.to_string() == id)
+        };
+        if !self.all_left(SESSIONS).all(|(id, _)| is_known(id)) {
+            return Err(ResumeError::LostLoad);
         }
         let places = self.left.get(PLACES).into_iter().flatten();
         for (_, value) in places {
@@ -245,6 +269,17 @@ impl Journal {
         entry(RUN, "traffic", value)
     }
 
+    /// A session was opened. Without it, what was sent to it cannot be told from what is gone, so a run that has lost one is
+    /// not gone on with.
+    pub async fn opened(&self, session: Uuid) -> Result<(), Stopped> {
+        self.save(vec![entry(
+            SESSIONS,
+            session.to_string(),
+            Value::Bool(true),
+        )])
+        .await
+    }
+
     /// The session of an earlier attempt for this target: one that is open, else one that is committed.
     pub fn session_for(&self, target: &Target) -> Option<&SessionStatus> {
         let fits = |session: &&SessionStatus| {
@@ -279,6 +314,9 @@ impl Journal {
         }
         let (entries, last_ticket) = {
             let mut pending = self.pending();
+            if pending.is_given_up {
+                return Ok(());
+            }
             if pending.has_failed {
                 return Err(Stopped::Register(ClientError::Interrupted));
             }
@@ -290,7 +328,16 @@ impl Journal {
             let saving = keeper
                 .client
                 .save_checkpoint(keeper.run_id, keeper.epoch, part);
-            unless_cancelled(&self.cancel, saving).await?;
+            match unless_cancelled(&self.cancel, saving).await {
+                Err(Stopped::Register(ClientError::Refused { problem, .. }))
+                    if matches!(problem.status, 400 | 413 | 422) =>
+                {
+                    tracing::warn!(detail = %problem.detail, "how far the crawl is cannot be remembered any more");
+                    self.pending().is_given_up = true;
+                    break;
+                }
+                saved => saved?,
+            }
         }
         self.pending().has_failed = false;
         *saved = last_ticket;
@@ -343,6 +390,16 @@ mod tests {
             assert!(bytes < 1024 * 1024 && part.len() <= MAX_CHECKPOINT_ENTRIES);
         }
         assert_eq!(parts.concat(), entries);
+    }
+
+    #[test]
+    fn a_name_with_a_nul_can_be_remembered() {
+        let value = serde_json::json!({"na\0me": ["a\0b", {"x": "\0"}], "n": 1});
+        let text = entry("s", "k", value).value.to_string();
+        assert!(
+            !text.contains("\\u0000") && text.contains("a\u{fffd}b"),
+            "{text}"
+        );
     }
 
     #[tokio::test]

@@ -2,7 +2,10 @@
 
 use crate::{
     Selection,
-    collect::{UnitsAs, Wanted},
+    collect::{
+        NAMES_OF_APPLICATION_LINKS, NAMES_OF_APPLICATIONS, NAMES_OF_ENTITLEMENTS,
+        NAMES_OF_SERVICE_PRINCIPALS, UnitsAs, Wanted,
+    },
 };
 
 /// What to do about the collections.
@@ -47,18 +50,12 @@ impl Plan {
         skip_unless(selection.principals, &["users", "guests", "identities"]);
         let sign_ins = selection.principals && selection.sign_ins;
         skip_unless(sign_ins, &["sign-ins"]);
-        skip_unless(
-            selection.service_principals,
-            &["service principals", "managed identities", "agents"],
-        );
+        skip_unless(selection.service_principals, NAMES_OF_SERVICE_PRINCIPALS);
         skip_unless(
             selection.resources,
             &[
                 "groups",
                 "directory roles",
-                "applications",
-                "app roles",
-                "roles of applications",
                 "app registrations",
                 "federated credentials",
                 "administrative units",
@@ -72,9 +69,6 @@ impl Plan {
                 "group members",
                 "group owners",
                 "role assignments",
-                "app role assignments",
-                "application owners",
-                "agent sponsors",
                 "app registration owners",
                 "delegated grants",
                 "tenant-wide grants",
@@ -84,21 +78,10 @@ impl Plan {
             selection.pim,
             &["role eligibility", "group eligibility", "group schedules"],
         );
-        skip_unless(
-            selection.governance,
-            &[
-                "catalogs",
-                "access packages",
-                "package contents",
-                "package sites",
-                "assignment policies",
-                "package assignments",
-                "assignment requests",
-                "governance roles",
-                "governance role assignments",
-                "review decisions",
-            ],
-        );
+        skip_unless(selection.resources, NAMES_OF_APPLICATIONS);
+        skip_unless(selection.assignments, NAMES_OF_APPLICATION_LINKS);
+        skip_unless(selection.governance, NAMES_OF_ENTITLEMENTS);
+        skip_unless(selection.governance, &["review decisions"]);
         skip_unless(selection.contexts, &["unit contexts", "unit members"]);
         skip_unless(
             selection.contexts && selection.principals,

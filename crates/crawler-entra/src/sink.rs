@@ -161,8 +161,9 @@ impl<R: Serialize> Sink<R> {
         };
         let opening = register.client.open_session(&open, options);
         let session = once_begun(&self.cancel, opening).await?;
+        let sync_id = session.sync_id();
         *state = State::Open(Box::new(BatchWriter::new(session, register.limits)));
-        Ok(())
+        register.journal.opened(sync_id).await
     }
 
     /// Adds records, opening the session if it is not open yet. Waits while the register is busy.

@@ -44,8 +44,9 @@ impl Tenant {
         round.move_owners(self);
         round.move_roles(self);
         change_applications(self, seed, fraction.min(1.0));
-        govern(self, seed, fraction.min(1.0));
         people::change(self, seed, fraction.min(1.0));
+        // Last, because it forgets what belongs to memberships and roles that are no more.
+        govern(self, seed, fraction.min(1.0));
         ChangeSummary::between(&before, self)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     Connection, Executor, PgConnection, PgPool, Row as _,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -29,8 +29,8 @@ pub enum DatabaseError {
     #[error("PostgreSQL: {0}")]
     Connection(#[from] sqlx::Error),
     /// A migration failed.
-    #[error("the schema could not be brought up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("the schema could not be brought up to date: {}{}", .0, advice(.0))]
+    Migration(#[from] MigrateError),
     /// The views could not be installed.
     #[error("the views could not be installed: {0}")]
     Views(#[from] views::ViewError),
@@ -39,6 +39,16 @@ pub enum DatabaseError {
         "PostgreSQL runs with {0}=off: acknowledged data could be lost; switch it on, or allow it for tests only"
     )]
     NotDurable(&'static str),
+}
+
+/// What a person can do about a migration that failed.
+fn advice(error: &MigrateError) -> &'static str {
+    match error {
+        MigrateError::VersionMismatch(_) | MigrateError::VersionMissing(_) => {
+            "; another version of Cadastre made this database: use that version, or another database or data folder (what a demo made may simply be removed)"
+        }
+        _ => "",
+    }
 }
 
 /// How the database is used.

@@ -13,6 +13,7 @@ mod interrupted;
 mod life;
 mod oracle;
 mod partial;
+mod profiles;
 mod questions;
 mod register;
 mod resumed;

@@ -158,3 +158,20 @@ async fn a_run_that_was_begun_with_another_configuration_is_not_gone_on_with() {
     assert!(message.contains("another configuration"), "{message}");
     register.assert_no_false_removal().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_loads_are_gone_is_not_gone_on_with() {
+    let register = Register::start(&TenantSpec::new(52, 200, 60, 20), options()).await;
+    let run_id = Uuid::new_v4();
+    assert!(run_until(&register, run_id, 40).await, "it had ended");
+    let forgotten = sqlx::query("delete from sync_sessions where run_id = $1")
+        .bind(run_id)
+        .execute(&register.pool)
+        .await;
+    assert!(forgotten.expect("forgets").rows_affected() > 0);
+    let report = run(&register, run_id).await;
+    assert_eq!(report.outcome, RunOutcome::Failed, "{report:#?}");
+    let message = report.message.expect("it says why");
+    assert!(message.contains("a load of it has expired"), "{message}");
+    register.assert_no_false_removal().await;
+}

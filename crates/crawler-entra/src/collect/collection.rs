@@ -104,6 +104,24 @@ impl Ending {
         }
     }
 
+    /// How a collection ended whose reading ended so, and whose scope was closed with this answer. `had_begun` as in
+    /// [`stopped`](Self::stopped).
+    pub fn of(
+        ended: Result<&(), &Stopped>,
+        closed: Result<IngestAnswer, Stopped>,
+        had_begun: bool,
+        permission: &str,
+    ) -> Self {
+        match (ended, closed) {
+            (_, Err(stopped)) => Self::stopped(&stopped, true, permission),
+            (Ok(()), Ok(answer)) => Self::complete(answer),
+            (Err(stopped), Ok(answer)) => Self {
+                answer,
+                ..Self::stopped(stopped, had_begun, permission)
+            },
+        }
+    }
+
     /// The collection stopped early. `had_begun` tells a collection that is not there from one that broke off.
     pub fn stopped(stopped: &Stopped, had_begun: bool, permission: &str) -> Self {
         let (status, missing_permission) = match stopped {
@@ -296,17 +314,23 @@ pub(super) async fn end_shared<R: Serialize>(
     ended: &Result<(), Stopped>,
     message: Option<String>,
 ) -> CollectionReport {
-    let had_begun = collection.read() > 0;
-    let permission = collection.permission();
     let closed = close(run, sink, ended.as_ref()).await;
-    let ending = match (ended, closed) {
-        (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
-        (Ok(()), Ok(answer)) => Ending::complete(answer),
-        (Err(stopped), Ok(answer)) => Ending {
-            answer,
-            ..Ending::stopped(stopped, had_begun, permission)
-        },
-    };
+    conclude(collection, ended.as_ref(), closed, message)
+}
+
+/// The line of a collection that was read so far and closed with this answer.
+pub(super) fn conclude(
+    collection: Collection,
+    ended: Result<&(), &Stopped>,
+    closed: Result<IngestAnswer, Stopped>,
+    message: Option<String>,
+) -> CollectionReport {
+    let ending = Ending::of(
+        ended,
+        closed,
+        collection.read() > 0,
+        collection.permission(),
+    );
     collection.finish(Ending { message, ..ending })
 }
 

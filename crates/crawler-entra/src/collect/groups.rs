@@ -348,14 +348,7 @@ async fn finish(
         (Err(stopped), None) => Ending::stopped(&stopped, had_begun, permission),
         (ended, Some(sink)) => {
             let closed = close(run, sink, ended.as_ref()).await;
-            match (ended, closed) {
-                (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
-                (Ok(()), Ok(answer)) => Ending::complete(answer),
-                (Err(stopped), Ok(answer)) => Ending {
-                    answer,
-                    ..Ending::stopped(&stopped, had_begun, permission)
-                },
-            }
+            Ending::of(ended.as_ref(), closed, had_begun, permission)
         }
     };
     Some(collection.finish(ending))

@@ -8,6 +8,7 @@ use contract::{
     CollectionReport, Entity,
     records::{Context, ContextMember, Identity, IdentityMember, Principal, context_type},
 };
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
@@ -252,18 +253,28 @@ impl Identities {
             Err(_) => None,
         };
         let ended = failed.as_ref().unwrap_or(ended);
-        vec![
-            end_shared(run, self.collection, &self.sink, ended, None).await,
-            end_shared(
-                run,
-                self.members_collection,
-                &self.members_sink,
-                ended,
-                None,
-            )
-            .await,
-        ]
+        let whole = (self.collection, self.sink);
+        end_both(
+            run,
+            whole,
+            (self.members_collection, self.members_sink),
+            ended,
+        )
+        .await
     }
+}
+
+/// Ends what people are made into, and who belongs to it.
+async fn end_both<W: Serialize, M: Serialize>(
+    run: &Run,
+    (whole, whole_sink): (Collection, Sink<W>),
+    (members, members_sink): (Collection, Sink<M>),
+    ended: &Result<(), Stopped>,
+) -> Vec<CollectionReport> {
+    vec![
+        end_shared(run, whole, &whole_sink, ended, None).await,
+        end_shared(run, members, &members_sink, ended, None).await,
+    ]
 }
 
 impl Departments {
@@ -343,16 +354,13 @@ impl Departments {
             Err(_) => None,
         };
         let ended = failed.as_ref().unwrap_or(ended);
-        vec![
-            end_shared(run, self.collection, &self.sink, ended, None).await,
-            end_shared(
-                run,
-                self.members_collection,
-                &self.members_sink,
-                ended,
-                None,
-            )
-            .await,
-        ]
+        let whole = (self.collection, self.sink);
+        end_both(
+            run,
+            whole,
+            (self.members_collection, self.members_sink),
+            ended,
+        )
+        .await
     }
 }

@@ -85,8 +85,20 @@ pub(crate) async fn pim_groups(
     };
     let is_complete = candidates.is_complete;
     let readers = Arc::new(Readers {
-        eligible: eligibility_reader(&run, eligible, is_complete),
-        active: assignment_reader(&run, active, is_complete),
+        eligible: reader(
+            &run,
+            eligible,
+            &assignment_type::ELIGIBLE,
+            (eligibility_address, map_eligibility),
+            is_complete,
+        ),
+        active: reader(
+            &run,
+            active,
+            &assignment_type::SCHEDULED,
+            (assignment_address, map_assignment),
+            is_complete,
+        ),
     });
     let is_complete = read_groups(&run, &readers, &candidates).await;
     match Arc::try_unwrap(readers) {
@@ -129,40 +141,28 @@ async fn read_groups(run: &Arc<Run>, readers: &Arc<Readers>, candidates: &Candid
     .await
 }
 
-/// The reader of eligibility, with its scope.
-fn eligibility_reader(
-    run: &Run,
-    collection: Collection,
-    is_complete: bool,
-) -> ChildReader<ResourceAssignment> {
-    let list = ChildList {
-        of: "group",
-        version: Version::V1,
-        address: eligibility_address,
-        map: map_eligibility,
-        estimate: 1.0,
-        has_windows: true,
-    };
-    let target = target(&assignment_type::ELIGIBLE, is_complete);
-    ChildReader::new(list, collection, run.sink(target))
-}
+/// The address of a group's list.
+type Address = fn(Uuid, u32) -> String;
+/// A record out of an object of that list.
+type Mapping = fn(&Parent, Value) -> Mapped<ResourceAssignment>;
 
-/// The reader of active assignments, with its scope.
-fn assignment_reader(
+/// The reader of one kind of assignment, with its scope.
+fn reader(
     run: &Run,
     collection: Collection,
+    kind: &contract::TypeName,
+    (address, map): (Address, Mapping),
     is_complete: bool,
 ) -> ChildReader<ResourceAssignment> {
     let list = ChildList {
         of: "group",
         version: Version::V1,
-        address: assignment_address,
-        map: map_assignment,
+        address,
+        map,
         estimate: 1.0,
         has_windows: true,
     };
-    let target = target(&assignment_type::SCHEDULED, is_complete);
-    ChildReader::new(list, collection, run.sink(target))
+    ChildReader::new(list, collection, run.sink(target(kind, is_complete)))
 }
 
 fn target(kind: &contract::TypeName, is_complete: bool) -> Target {

@@ -402,14 +402,7 @@ pub(super) async fn finish(
         .zip(closed)
         .map(|(lane, closed)| {
             let permission = lane.collection.permission();
-            let ending = match (ended, closed) {
-                (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
-                (Ok(()), Ok(answer)) => Ending::complete(answer),
-                (Err(stopped), Ok(answer)) => Ending {
-                    answer,
-                    ..Ending::stopped(stopped, had_begun, permission)
-                },
-            };
+            let ending = Ending::of(ended, closed, had_begun, permission);
             lane.collection.finish(ending)
         })
         .collect()

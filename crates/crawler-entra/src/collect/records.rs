@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    collection::{Collection, Ending, Run, close, commit, push_windows},
+    collection::{Collection, Run, commit, conclude, end_shared, push_windows},
     list::{Landed, List, Reader, number, read_list},
 };
 use crate::{
@@ -73,7 +73,7 @@ pub(super) async fn record_list<R: Serialize + Send + Sync>(
     message: impl FnOnce() -> Option<String>,
 ) -> CollectionReport {
     let read = read_records(run, &collection, sink, relative, map).await;
-    end(run, collection, sink, read, message()).await
+    end_shared(run, collection, sink, &read, message()).await
 }
 
 /// Sends the records of a list that was read as a whole, and tells how its reading ended.
@@ -86,7 +86,7 @@ pub(super) async fn send_whole<R: Serialize>(
 ) -> CollectionReport {
     let sent = sink.push_all(records).await;
     collection.add(records.len() as u64);
-    end(run, collection, sink, read.and(sent), message).await
+    end_shared(run, collection, sink, &read.and(sent), message).await
 }
 
 /// The same as [`record_list`] for a list of events: what the source no longer lists did happen, and stays in the register. Records land whole,
@@ -102,11 +102,11 @@ pub(super) async fn history_list<R: Serialize + Send + Sync>(
     let read = read_records(run, &collection, sink, relative, map).await;
     let message = message();
     if read.is_err() {
-        return end(run, collection, sink, read, message).await;
+        return end_shared(run, collection, sink, &read, message).await;
     }
     let committed = commit(run, sink, Completeness::default()).await;
     let answer = committed.map(without_skipped_removals);
-    conclude(collection, Ok(()), answer, message)
+    conclude(collection, Ok(&()), answer, message)
 }
 
 /// That nothing was removed is no news where nothing ever is.
@@ -117,7 +117,8 @@ fn without_skipped_removals(answer: IngestAnswer) -> IngestAnswer {
     }
 }
 
-async fn read_records<R: Serialize + Send + Sync>(
+/// Sends the records of a list of version 1.0 as they come.
+pub(super) async fn read_records<R: Serialize + Send + Sync>(
     run: &Run,
     collection: &Collection,
     sink: &Sink<R>,
@@ -202,7 +203,7 @@ pub(super) async fn window_list(
         ..
     } = reader;
     let read = push_windows(sink, windows, refuse_unreadable(read, has_unreadable)).await;
-    end(run, collection, sink, read, message()).await
+    end_shared(run, collection, sink, &read, message()).await
 }
 
 fn refuse_unreadable(read: Result<(), Stopped>, has_unreadable: bool) -> Result<(), Stopped> {
@@ -210,36 +211,4 @@ fn refuse_unreadable(read: Result<(), Stopped>, has_unreadable: bool) -> Result<
         Ok(()) if has_unreadable => Err(Stopped::Source(GraphError::LimitedObjects)),
         read => read,
     }
-}
-
-/// Commits or gives up, and reports.
-async fn end<R: Serialize>(
-    run: &Run,
-    collection: Collection,
-    sink: &Sink<R>,
-    ended: Result<(), Stopped>,
-    message: Option<String>,
-) -> CollectionReport {
-    let closed = close(run, sink, ended.as_ref()).await;
-    conclude(collection, ended, closed, message)
-}
-
-/// The line of a collection that was read so far and closed with this answer.
-fn conclude(
-    collection: Collection,
-    ended: Result<(), Stopped>,
-    closed: Result<IngestAnswer, Stopped>,
-    message: Option<String>,
-) -> CollectionReport {
-    let had_begun = collection.read() > 0;
-    let permission = collection.permission();
-    let ending = match (ended, closed) {
-        (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
-        (Ok(()), Ok(answer)) => Ending::complete(answer),
-        (Err(stopped), Ok(answer)) => Ending {
-            answer,
-            ..Ending::stopped(&stopped, had_begun, permission)
-        },
-    };
-    collection.finish(Ending { message, ..ending })
 }

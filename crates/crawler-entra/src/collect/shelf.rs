@@ -65,19 +65,20 @@ impl<R: Serialize> Shelf<R> {
         closed: Result<IngestAnswer, Stopped>,
         (status, message): (CollectionStatus, Option<String>),
     ) -> CollectionReport {
-        let had_begun = self.collection.read() > 0;
-        let permission = self.collection.permission();
-        let ending = match (ended, closed) {
-            (_, Err(stopped)) => Ending::stopped(&stopped, true, permission),
-            (Ok(()), Ok(answer)) => Ending {
-                status,
-                message,
-                ..Ending::complete(answer)
-            },
-            (Err(stopped), Ok(answer)) => Ending {
-                answer,
-                ..Ending::stopped(stopped, had_begun, permission)
-            },
+        let is_as_usual = ended.is_err() || closed.is_err();
+        let ending = Ending::of(
+            ended,
+            closed,
+            self.collection.read() > 0,
+            self.collection.permission(),
+        );
+        if is_as_usual {
+            return self.collection.finish(ending);
+        }
+        let ending = Ending {
+            status,
+            message,
+            ..ending
         };
         self.collection.finish(ending)
     }

@@ -243,6 +243,13 @@ async fn promote_all(
             ),
         ));
     }
+    // What names nothing, or two things, is a mistake in the request; what cannot be had is told in the answer.
+    if let Some(index) = wanted.promotions.iter().position(|one| !one.is_of_one()) {
+        return Err(ApiError::bad_field(
+            &format!("promotions/{index}"),
+            "name either an attribute, to give it a column, or a core field (without type), to give it an index",
+        ));
+    }
     durable(async move {
         let mut answer = PromotedAll {
             items: Vec::new(),

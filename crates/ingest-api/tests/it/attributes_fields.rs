@@ -255,7 +255,7 @@ async fn what_is_no_field_to_sort_by_or_has_an_index_is_refused_and_named() {
         assert!(detail.contains(says), "{body}: {detail}");
     }
     let wanted = json!({"promotions": [{"entity": "principals", "field": "no such"},
-        {"entity": "contexts", "field": "displayName"}, {"entity": "contexts"}]});
+        {"entity": "contexts", "field": "displayName"}, {"entity": "contexts", "field": "extendedAttributes"}]});
     let answer = app
         .put("/api/attributes/promotions", &wanted)
         .await
@@ -363,4 +363,26 @@ async fn an_index_that_is_asked_for_again_while_it_goes_is_there_in_the_end() {
     let late = "select count(*) from promoted_attributes where requested_by = 'late' and state = 'demoted'";
     until(async || app.count(late).await == 1).await;
     assert_eq!(is_whole(&app, CREATED).await, Some(true));
+}
+
+#[tokio::test]
+async fn a_list_of_promotions_with_one_that_names_nothing_or_two_things_is_refused_as_a_whole() {
+    let app = TestApp::start().await;
+    let good = json!({"entity": "principals", "attribute": "costCenter"});
+    for bad in [
+        json!({"entity": "principals"}),
+        json!({"entity": "principals", "attribute": null, "field": null}),
+        json!({"entity": "principals", "attribute": "a", "field": "surname"}),
+        json!({"entity": "principals", "field": "surname", "type": "text"}),
+    ] {
+        let body = json!({"promotions": [good, bad]});
+        let answer = app.put("/api/attributes/promotions", &body).await;
+        let refused = answer.expect(400);
+        assert_eq!(
+            refused["errors"][0]["pointer"], "/promotions/1",
+            "{refused}"
+        );
+    }
+    let known = app.get("/api/attributes/promotions").await.expect(200);
+    assert_eq!(known["items"], json!([]), "nothing was begun");
 }

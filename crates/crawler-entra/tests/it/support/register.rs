@@ -141,6 +141,7 @@ impl Register {
         self.memory().held = Some(held);
     }
 
+    /// The sessions in the order in which they were opened: their ids grow.
     pub fn sessions(&self) -> Vec<Session> {
         self.memory().sessions.values().cloned().collect()
     }
@@ -181,7 +182,7 @@ impl Register {
 
     /// Opens a session that stands in the way of the next one of the same scope.
     pub fn occupy(&self, entity: contract::Entity, scope: &[(&str, &str)]) -> Uuid {
-        let id = Uuid::new_v4();
+        let id = Uuid::now_v7();
         let session = Session {
             open: OpenSession {
                 system_id: 1,
@@ -314,7 +315,7 @@ async fn open(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
             Some(*id),
         );
     }
-    let id = Uuid::new_v4();
+    let id = Uuid::now_v7();
     let session = Session {
         open,
         batches: BTreeMap::new(),
