@@ -146,6 +146,11 @@ pub(super) struct Args {
     #[arg(long, value_parser = parse_span, value_name = "SPAN")]
     pub full_read_every: Option<Duration>,
 
+    /// Read what Graph does not tell the changes of (who holds app roles, federated credentials, sign-ins) when the last full
+    /// reading is older [default: 20h]
+    #[arg(long, value_parser = parse_span, value_name = "SPAN")]
+    pub untold_read_every: Option<Duration>,
+
     /// How to sign in, when the file does not make it clear
     #[arg(
         long,
@@ -277,6 +282,7 @@ impl Args {
             },
             mode: self.mode.map(Mode::from),
             full_read_every: self.full_read_every,
+            untold_read_every: self.untold_read_every,
             custom_user_attributes: self.custom_user_attributes.map(without_blanks),
             custom_group_attributes: self.custom_group_attributes.map(without_blanks),
             identity_filter: self.identity_filter,

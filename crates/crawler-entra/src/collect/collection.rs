@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     CrawlConfig, ProgressEvent, ProgressSink,
-    delta::Deltas,
+    delta::{Deltas, Endpoint},
     graph::{Graph, GraphError, Meter},
     journal::Journal,
     mapping::{Row, Windows},
@@ -237,6 +237,37 @@ impl Collection {
         });
         report
     }
+}
+
+/// The lines of an endpoint of which nothing is to be read: nothing changed, or nothing tells whether anything did. `payer`
+/// is one of its collections that has begun, or one that was to be read for their sake.
+pub(super) fn as_it_was(endpoint: &Endpoint, payer: Collection) -> Vec<CollectionReport> {
+    let paid = payer.finish(Ending::complete(IngestAnswer::default()));
+    let mut lines = unread(endpoint);
+    for line in &mut lines {
+        if line.collection == paid.collection {
+            line.requests = paid.requests;
+            line.duration_ms = paid.duration_ms;
+        }
+    }
+    lines
+}
+
+/// The lines of an endpoint of which nothing is read.
+pub(super) fn unread(endpoint: &Endpoint) -> Vec<CollectionReport> {
+    let line = |name: &&'static str| {
+        let status = if endpoint.untold.contains(name) {
+            CollectionStatus::Skipped
+        } else {
+            CollectionStatus::Complete
+        };
+        CollectionReport {
+            status,
+            message: None,
+            ..skipped(name, "")
+        }
+    };
+    endpoint.collections.iter().map(line).collect()
 }
 
 /// The line of a collection that is not read.

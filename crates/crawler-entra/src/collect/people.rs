@@ -25,6 +25,10 @@ use crate::{
 /// Records for which a session is not opened yet or that fill a batch.
 const AT_ONCE: usize = 1_000;
 
+/// The names of the collections of identities, and of departments.
+const IDENTITIES: [&str; 2] = ["identities", "identity accounts"];
+const DEPARTMENTS: [&str; 2] = ["departments", "department members"];
+
 /// The people behind the users of a list.
 pub(super) struct People {
     tenant: Uuid,
@@ -72,14 +76,38 @@ struct Belongs {
 }
 
 impl People {
+    /// What people are made by. Departments hold people where people are known, so it is theirs, too.
+    pub fn question(run: &Run) -> String {
+        let filter = run.config.identity_filter.as_ref();
+        filter.map_or("none".to_owned(), |filter| {
+            let key = run.config.identity_key;
+            format!("{}:{key:?}", filter.fingerprint())
+        })
+    }
+
+    /// The names of the collections that the configuration asks for.
+    pub fn names(run: &Run) -> Vec<&'static str> {
+        let (has_filter, has_contexts) = (
+            run.config.identity_filter.is_some(),
+            run.config.selection.contexts,
+        );
+        [(has_filter, IDENTITIES), (has_contexts, DEPARTMENTS)]
+            .into_iter()
+            .filter(|(is_wanted, _)| *is_wanted)
+            .flat_map(|(_, names)| names)
+            .collect()
+    }
+
+    /// The lines of what the configuration does not ask for.
+    pub fn unwanted(run: &Run) -> Option<CollectionReport> {
+        let has_filter = run.config.identity_filter.is_some();
+        (!has_filter).then(|| skipped(IDENTITIES[0], "no identity filter says who is a person"))
+    }
+
     /// What the configuration asks for.
     pub fn of(run: &Run) -> Self {
         let filter = run.config.identity_filter.clone();
-        // Departments hold people where people are known, so the filter is part of what they were asked by.
-        let question = filter.as_ref().map_or("none".to_owned(), |filter| {
-            let key = run.config.identity_key;
-            format!("{}:{key:?}", filter.fingerprint())
-        });
+        let question = Self::question(run);
         Self {
             tenant: run.tenant_id,
             departments: run
@@ -138,10 +166,7 @@ impl People {
             .is_some_and(|identities| !identities.is_empty());
         let mut reports = match self.identities {
             Some(identities) => identities.finish(run, ended).await,
-            None => vec![skipped(
-                "identities",
-                "no identity filter says who is a person",
-            )],
+            None => Self::unwanted(run).into_iter().collect(),
         };
         if let Some(departments) = self.departments {
             reports.extend(
@@ -167,8 +192,8 @@ impl Identities {
         Self {
             filter,
             key: run.config.identity_key,
-            collection: Collection::start(run, "identities", PERMISSION),
-            members_collection: Collection::start(run, "identity accounts", PERMISSION),
+            collection: Collection::start(run, IDENTITIES[0], PERMISSION),
+            members_collection: Collection::start(run, IDENTITIES[1], PERMISSION),
             sink: run.sink(target(Entity::Identities)),
             members_sink: run.sink(target(Entity::IdentityMembers)),
             waiting: BTreeMap::new(),
@@ -282,8 +307,8 @@ impl Departments {
         let scope = [("contextType", &context_type::DEPARTMENT)];
         let target = |entity| Target::new(entity, &scope, &format!("entra:departments:{question}"));
         Self {
-            collection: Collection::start(run, "departments", PERMISSION),
-            members_collection: Collection::start(run, "department members", PERMISSION),
+            collection: Collection::start(run, DEPARTMENTS[0], PERMISSION),
+            members_collection: Collection::start(run, DEPARTMENTS[1], PERMISSION),
             sink: run.sink(target(Entity::Contexts)),
             members_sink: run.sink(target(Entity::ContextMembers)),
             numbers: HashMap::new(),

@@ -11,7 +11,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    delta::{FULL_READ_EVERY, Mode},
+    delta::{FULL_READ_EVERY, Mode, UNTOLD_READ_EVERY},
     identity::{IdentityFilter, IdentityKey},
 };
 
@@ -37,6 +37,9 @@ pub struct ConfigFile {
     /// How often everything is read in any case, such as `7d`.
     #[serde(deserialize_with = "span")]
     pub full_read_every: Option<Duration>,
+    /// How often that is read which Graph does not tell the changes of, such as `20h`.
+    #[serde(deserialize_with = "span")]
+    pub untold_read_every: Option<Duration>,
     /// Further user properties.
     pub custom_user_attributes: Vec<String>,
     /// Further group properties.
@@ -136,6 +139,8 @@ pub struct Overrides {
     pub mode: Option<Mode>,
     /// How often everything is read in any case, instead of the file's.
     pub full_read_every: Option<Duration>,
+    /// How often that is read which Graph does not tell the changes of, instead of the file's.
+    pub untold_read_every: Option<Duration>,
     /// Further user properties, instead of the file's.
     pub custom_user_attributes: Option<Vec<String>>,
     /// Further group properties, instead of the file's.
@@ -264,6 +269,8 @@ impl ConfigFile {
             mode: over.mode.or(self.mode).unwrap_or_default(),
             full_read_every: (over.full_read_every.or(self.full_read_every))
                 .unwrap_or(FULL_READ_EVERY),
+            untold_read_every: (over.untold_read_every.or(self.untold_read_every))
+                .unwrap_or(UNTOLD_READ_EVERY),
             custom_user_attributes: over
                 .custom_user_attributes
                 .unwrap_or(self.custom_user_attributes),

@@ -18,16 +18,17 @@ use self::{
     roles::{Known, RoleShelves},
 };
 use super::{
-    collection::{Collection, Ending, Run},
+    collection::{Collection, Ending, Run, as_it_was},
     feed::Parent,
     list::{Landed, List, Reader, read_list},
     principals::{
-        Lane, changed_service_principals, finish, flush, lanes_of_service_principals,
-        push_to_lanes, select_list,
+        Lane, NAMES_OF_SERVICE_PRINCIPALS, changed_service_principals, finish, flush,
+        lanes_of_service_principals, push_to_lanes, select_list,
     },
     shelf::Shelf,
 };
 use crate::{
+    delta::{Endpoint, Way, find_way},
     graph::{GraphError, Version},
     mapping::{self, ApplicationParts},
     sink::Target,
@@ -89,6 +90,14 @@ impl Shelves {
         }
     }
 
+    /// Nothing is read.
+    fn as_they_were(mut self, endpoint: &Endpoint) -> Vec<CollectionReport> {
+        let lane = (!self.lanes.is_empty()).then(|| self.lanes.remove(0).collection);
+        let shelf = self.applications.map(|(shelf, _)| shelf.collection);
+        let payer = lane.or(shelf).or(self.spare);
+        payer.map_or_else(Vec::new, |payer| as_it_was(endpoint, payer))
+    }
+
     /// The collection that pays for the list.
     fn payer(&self) -> Option<&Collection> {
         let lane = self.lanes.first().map(|lane| &lane.collection);
@@ -104,9 +113,17 @@ pub(crate) async fn applications(run: Arc<Run>, wanted: Wanted) -> Vec<Collectio
     if is_followed && let Some(reports) = changed_service_principals(&run, PERMISSION).await {
         return reports;
     }
-    // What hangs on an application (who holds its roles above all) tells nothing of its changes, so all is read in full.
     let known = Arc::new(Known::new(&run, wanted.resources));
     let shelves = Shelves::new(&run, wanted);
+    let endpoint = endpoint(wanted);
+    let begun = match shelves.payer() {
+        // Above, it was not found worth while.
+        Some(payer) if !is_followed => find_way(&run, &endpoint, &payer.meter).await,
+        _ => Ok(Way::Full),
+    };
+    if let Ok(Way::Changes(_)) = begun {
+        return shelves.as_they_were(&endpoint);
+    }
     let (links, feeders) = if wanted.links {
         let (links, feeders) = Links::new(&run, &known);
         (Some(links), Some(feeders))
@@ -120,7 +137,10 @@ pub(crate) async fn applications(run: Arc<Run>, wanted: Wanted) -> Vec<Collectio
         }
     };
     let (ended, links) = tokio::join!(
-        read_service_principals(&run, wanted, &shelves, &known, feeders),
+        async {
+            begun?;
+            read_service_principals(&run, wanted, &shelves, &known, feeders).await
+        },
         reading_links,
     );
     let knows_default_access = links.as_ref().map(links::LinksRead::know_default_access);
@@ -138,6 +158,42 @@ pub(crate) async fn applications(run: Arc<Run>, wanted: Wanted) -> Vec<Collectio
     reports
 }
 
+/// What tells of changes. Which applications give default access shows in what hangs on all of them together, so that any
+/// change has them all read; and who holds a role is not told at all.
+fn endpoint(wanted: Wanted) -> Endpoint {
+    let mut watched = select_list(&properties(wanted), &[]);
+    let (mut collections, mut untold) = (Vec::new(), Vec::new());
+    if wanted.principals {
+        collections.extend(NAMES_OF_SERVICE_PRINCIPALS);
+    }
+    if wanted.resources {
+        collections.extend(NAMES_OF_APPLICATIONS);
+    }
+    if wanted.links {
+        watched.push_str(",owners");
+        collections.extend(NAMES_OF_APPLICATION_LINKS);
+        untold.extend(["app role assignments", "agent sponsors"]);
+    }
+    Endpoint {
+        name: "servicePrincipals",
+        select: watched,
+        of_objects: 3 * usize::from(wanted.principals),
+        collections,
+        untold,
+        is_read_whole: true,
+        ..Endpoint::default()
+    }
+}
+
+/// What the list is asked for.
+fn properties(wanted: Wanted) -> Vec<&'static str> {
+    let mut properties = mapping::SERVICE_PRINCIPAL_PROPERTIES.to_vec();
+    if wanted.resources {
+        properties.push(mapping::SERVICE_PRINCIPAL_APP_ROLES);
+    }
+    properties
+}
+
 async fn read_service_principals(
     run: &Run,
     wanted: Wanted,
@@ -145,13 +201,11 @@ async fn read_service_principals(
     known: &Known,
     feeders: Option<Feeders>,
 ) -> Result<(), Stopped> {
-    let mut properties = mapping::SERVICE_PRINCIPAL_PROPERTIES.to_vec();
     let mut page_size = run.config.tuning.page_size;
     if wanted.resources {
-        properties.push(mapping::SERVICE_PRINCIPAL_APP_ROLES);
         page_size = page_size.min(FAT_PAGE);
     }
-    let select = select_list(&properties, &[]);
+    let select = select_list(&properties(wanted), &[]);
     let relative = format!("servicePrincipals?$select={select}&$top={page_size}");
     let list = List {
         version: Version::V1,
