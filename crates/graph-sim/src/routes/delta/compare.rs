@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::plan::{Content, Entry, LinkChange, RelationChanges};
+use super::plan::{Content, End, Entry, LinkChange, RelationChanges};
 use super::{DeltaFamily, Relation, Scope, View};
-use crate::model::{Link, Tenant};
+use crate::model::Tenant;
 use crate::options::Removal;
 use crate::routes::Call;
 
@@ -70,20 +70,28 @@ fn relation_changes<T: DeltaFamily>(
         .iter()
         .filter(|relation| visible(relation, new.1))
         .filter_map(|relation| {
-            let before = old
-                .filter(|(_, object)| visible(relation, object))
-                .map_or(Cow::Borrowed(&[][..]), |(tenant, object)| {
-                    (relation.links)(tenant, object)
-                });
+            let old = old.filter(|(_, object)| visible(relation, object));
+            let before = old.map_or(Cow::Borrowed(&[][..]), |(tenant, object)| {
+                (relation.links)(tenant, object)
+            });
             let after = (relation.links)(new.0, new.1);
-            let changes = link_changes(&before, &after);
+            let mut changes = end_changes(&before, &after, End::Known);
+            let before = old.map_or(Vec::new(), |(tenant, object)| {
+                (relation.others)(tenant, object)
+            });
+            let after = (relation.others)(new.0, new.1);
+            changes.extend(end_changes(&before, &after, End::Other));
             (!changes.is_empty()).then_some((relation.name, changes))
         })
         .collect()
 }
 
 /// Merges two lists that are sorted by id. Removals come first, as Graph shows them.
-fn link_changes(before: &[Link], after: &[Link]) -> Vec<LinkChange> {
+fn end_changes<L: Copy + PartialEq>(
+    before: &[L],
+    after: &[L],
+    end: fn(L) -> End,
+) -> Vec<LinkChange> {
     if before == after {
         return Vec::new();
     }
@@ -95,16 +103,16 @@ fn link_changes(before: &[Link], after: &[Link]) -> Vec<LinkChange> {
             (None, None) => break,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(old), Some(new)) => old.id.cmp(&new.id),
+            (Some(old), Some(new)) => end(*old).id().cmp(&end(*new).id()),
         };
         if order == Ordering::Less {
             removed.push(LinkChange {
-                link: left[0],
+                end: end(left[0]),
                 is_removed: true,
             });
         } else if order == Ordering::Greater {
             added.push(LinkChange {
-                link: right[0],
+                end: end(right[0]),
                 is_removed: false,
             });
         }
@@ -132,7 +140,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::MemberKind;
+    use crate::model::{Link, MemberKind};
 
     #[test]
     fn links_that_stay_are_not_mentioned() {
@@ -140,12 +148,14 @@ mod tests {
             id: Uuid::from_u128(id),
             kind: MemberKind::User,
         };
-        let changes = link_changes(&[link(1), link(2), link(4)], &[link(2), link(3), link(5)]);
+        let before = [link(1), link(2), link(4)];
+        let after = [link(2), link(3), link(5)];
+        let changes = end_changes(&before, &after, End::Known);
         let told: Vec<(u128, bool)> = changes
             .iter()
-            .map(|change| (change.link.id.as_u128(), change.is_removed))
+            .map(|change| (change.end.id().as_u128(), change.is_removed))
             .collect();
         assert_eq!(told, [(1, true), (4, true), (3, false), (5, false)]);
-        assert!(link_changes(&[link(1)], &[link(1)]).is_empty());
+        assert!(end_changes(&before, &before, End::Known).is_empty());
     }
 }

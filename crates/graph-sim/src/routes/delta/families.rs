@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{DeltaFamily, Relation};
-use crate::model::{Application, Group, Link, MemberKind, ServicePrincipal, Tenant, User};
+use super::{DeltaFamily, Other, Relation};
+use crate::model::{
+    AdministrativeUnit, Application, Group, Link, MemberKind, PermissionGrant, ServicePrincipal,
+    Tenant, User,
+};
 use crate::permissions;
 use crate::routes::property::Property;
 use crate::routes::service_principals;
@@ -75,5 +78,39 @@ impl DeltaFamily for Application {
         })];
     fn objects(tenant: &Tenant) -> &BTreeMap<Uuid, Self> {
         &tenant.applications
+    }
+}
+
+/// Known by an opaque word, in which capitals count.
+impl DeltaFamily for PermissionGrant {
+    type Key = String;
+    const COLLECTION: &'static str = "oauth2PermissionGrants";
+    const IGNORES_CASE: bool = false;
+    fn objects(tenant: &Tenant) -> &BTreeMap<String, Self> {
+        &tenant.app_access.grants
+    }
+}
+
+impl DeltaFamily for AdministrativeUnit {
+    type Key = Uuid;
+    const COLLECTION: &'static str = "administrativeUnits";
+    const RELATIONS: &'static [Relation<Self>] =
+        &[
+            Relation::new("members", |tenant, unit: &AdministrativeUnit| {
+                Cow::Borrowed(tenant.unit_members.of(unit.id))
+            })
+            .with_others(|_, unit| {
+                let device = |id: &Uuid| Other {
+                    id: *id,
+                    odata_type: "#microsoft.graph.device",
+                };
+                unit.devices.iter().map(device).collect()
+            })
+            .hidden_if(|unit, grants| {
+                unit.hides_members() && !grants.has_any(permissions::HIDDEN_MEMBERS)
+            }),
+        ];
+    fn objects(tenant: &Tenant) -> &BTreeMap<Uuid, Self> {
+        &tenant.administrative_units
     }
 }

@@ -18,18 +18,23 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use self::book::{Chain, DeltaToken};
-use self::plan::{Content, Entry};
+use self::plan::{Content, End, Entry};
 use super::objects::ObjectView;
 use super::property::{Entity, Property, Selection, render, select};
+use super::wire::varied_id;
 use super::{Call, Route, get};
-use crate::model::{Application, Group, Link, ServicePrincipal, Tenant, User};
+use crate::model::{
+    AdministrativeUnit, Application, Group, Link, PermissionGrant, ServicePrincipal, Tenant, User,
+};
 use crate::options::DeltaExpiry;
 use crate::permissions::{self, Grants};
 use crate::server::answer::{Body, GraphError};
 
-/// Must come before the tables that know `/users/{id}` and its like.
+/// Must come before the tables that know `/users/{id}` and its like. The cloud in China has
+/// no changes of administrative units; it is not simulated.
 pub(crate) const ROUTES: &[Route] = &[
     get("/users/delta", permissions::USERS, 2, delta::<User>),
     get("/groups/delta", permissions::GROUPS, 1, delta::<Group>),
@@ -45,6 +50,18 @@ pub(crate) const ROUTES: &[Route] = &[
         2,
         delta::<Application>,
     ),
+    get(
+        "/oauth2PermissionGrants/delta",
+        permissions::GRANTS,
+        2,
+        delta::<PermissionGrant>,
+    ),
+    get(
+        "/directory/administrativeUnits/delta",
+        permissions::ADMINISTRATIVE_UNITS,
+        1,
+        delta::<AdministrativeUnit>,
+    ),
 ];
 
 /// The most ids a `$filter` of a delta may name.
@@ -58,6 +75,8 @@ pub(crate) trait DeltaFamily: Entity + PartialEq {
     const COLLECTION: &'static str;
     /// Relations that `$select` may name.
     const RELATIONS: &'static [Relation<Self>] = &[];
+    /// The case of the letters of a key means nothing, as in ids that are GUIDs.
+    const IGNORES_CASE: bool = true;
     /// Properties that can be selected elsewhere but are neither shown nor tracked.
     const UNTRACKED: &'static [&'static str] = &[];
 
@@ -86,7 +105,16 @@ type Links<T> = for<'a> fn(&'a Tenant, &T) -> Cow<'a, [Link]>;
 pub(crate) struct Relation<T: 'static> {
     name: &'static str,
     links: Links<T>,
+    /// Ends that the tenant knows by id and type alone, such as devices; ascending.
+    others: fn(&Tenant, &T) -> Vec<Other>,
     is_hidden: fn(&T, &Grants) -> bool,
+}
+
+/// An object that is known by its id and its `@odata.type` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Other {
+    pub(crate) id: Uuid,
+    pub(crate) odata_type: &'static str,
 }
 
 impl<T> Relation<T> {
@@ -94,8 +122,15 @@ impl<T> Relation<T> {
         Self {
             name,
             links,
+            others: |_, _| Vec::new(),
             is_hidden: |_, _| false,
         }
+    }
+
+    /// With ends that are no users, groups or service principals.
+    pub(crate) const fn with_others(mut self, others: fn(&Tenant, &T) -> Vec<Other>) -> Self {
+        self.others = others;
+        self
     }
 
     /// Shown only to callers for whom this says no.
@@ -110,7 +145,7 @@ impl<T> Relation<T> {
 pub(crate) struct Scope {
     pub(crate) collection: &'static str,
     pub(crate) names: Option<Vec<String>>,
-    /// Ids in lower case, when `$filter` names some.
+    /// Keys, when `$filter` names some.
     pub(crate) ids: Option<BTreeSet<String>>,
 }
 
@@ -229,18 +264,26 @@ fn scope_of<T: DeltaFamily>(call: &Call<'_>) -> Result<Scope, GraphError> {
     Ok(Scope {
         collection: T::COLLECTION,
         names: call.query.select(),
-        ids: call.query.get("$filter").map(filtered_ids).transpose()?,
+        ids: call
+            .query
+            .get("$filter")
+            .map(|filter| filtered_ids(filter, T::IGNORES_CASE))
+            .transpose()?,
     })
 }
 
 /// `id eq 'a' or id eq 'b'`, the only filter of a delta.
-fn filtered_ids(filter: &str) -> Result<BTreeSet<String>, GraphError> {
+fn filtered_ids(filter: &str, ignores_case: bool) -> Result<BTreeSet<String>, GraphError> {
     let ids: Option<BTreeSet<String>> = filter
         .split(" or ")
         .map(|clause| {
             let literal = clause.trim().strip_prefix("id eq ")?.trim();
             let id = literal.strip_prefix('\'')?.strip_suffix('\'')?;
-            Some(id.to_lowercase())
+            Some(if ignores_case {
+                id.to_lowercase()
+            } else {
+                id.to_owned()
+            })
         })
         .collect();
     ids.filter(|ids| ids.len() <= LARGEST_FILTER)
@@ -357,7 +400,12 @@ fn rendered<T: DeltaFamily>(
         let items: Vec<Value> = changes
             .iter()
             .map(|change| {
-                let mut item = ends.link(change.link);
+                let mut item = match change.end {
+                    End::Known(link) => ends.link(link),
+                    End::Other(other) => {
+                        json!({"@odata.type": other.odata_type, "id": varied_id(other.id)})
+                    }
+                };
                 if change.is_removed {
                     item["@removed"] = json!({"reason": "deleted"});
                 }

@@ -2,14 +2,33 @@
 
 use std::collections::HashSet;
 
+use uuid::Uuid;
+
+use super::Other;
 use crate::model::Link;
 use crate::options::DeltaOptions;
 use crate::random::Random;
 
+/// What a link points at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Known(Link),
+    Other(Other),
+}
+
+impl End {
+    pub(crate) fn id(&self) -> Uuid {
+        match self {
+            Self::Known(link) => link.id,
+            Self::Other(other) => other.id,
+        }
+    }
+}
+
 /// One link that came or went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LinkChange {
-    pub(crate) link: Link,
+    pub(crate) end: End,
     pub(crate) is_removed: bool,
 }
 
