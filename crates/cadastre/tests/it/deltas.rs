@@ -102,7 +102,8 @@ fn assert_followed(report: &RunReport) {
     assert_eq!(report.mode, SyncMode::Delta, "{report:#?}");
     for name in FOLLOWED {
         let told = line(report, name).message.as_deref().unwrap_or_default();
-        assert!(told.contains("only what changed"), "{name}: {told}");
+        let is_followed = told.contains("only what changed") || told.contains("nothing changed");
+        assert!(is_followed, "{name}: {told}");
     }
 }
 
@@ -190,14 +191,30 @@ async fn an_unchanged_tenant_costs_a_request_for_each_chain_and_changes_nothing(
     let register = begun(61, DeltaOptions::default()).await;
     let versions = register.row_versions().await;
     register.simulator.reset_stats();
-    let report = follow(&register).await;
+    let mut config = auto(&register);
+    config.untold_read_every = UNTOLD_READ_EVERY;
+    let report = register.crawl_with(config).await;
     assert_followed(&report);
     let asked = register.simulator.requests();
-    for endpoint in ["users", "groups"] {
+    let endpoints = [
+        "users",
+        "groups",
+        "servicePrincipals",
+        "applications",
+        "oauth2PermissionGrants",
+        "directory/administrativeUnits",
+    ];
+    for endpoint in endpoints {
         let of = |path: &str| asked.iter().filter(|call| call.path == path).count();
         assert_eq!(of(&format!("/{endpoint}/delta")), 1, "{endpoint}");
     }
-    for path in ["/users", "/members"] {
+    for path in [
+        "/users",
+        "/members",
+        "/servicePrincipals",
+        "/applications",
+        "/appRoleAssignedTo",
+    ] {
         assert!(
             asked.iter().all(|call| !call.path.ends_with(path)),
             "{path}"
@@ -253,8 +270,12 @@ async fn what_changes_while_the_crawler_reads_is_told_by_the_next_round() {
         };
         tokio::join!(crawl, disturb);
     }
+    // Of the groups so many may have changed that all are read.
     let report = follow(&register).await;
-    assert_caught_up(&register, &report).await;
+    assert_eq!(report.mode, SyncMode::Delta, "{report:#?}");
+    register.approve_all().await;
+    register.assert_no_false_removal().await;
+    assert_truth(&register).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -462,7 +483,7 @@ async fn old_tokens_other_questions_and_many_changes_lead_to_full_reads() {
         line(&report, "groups")
             .message
             .as_deref()
-            .is_some_and(|told| told.contains("only what")),
+            .is_some_and(|told| told.contains("nothing changed")),
         "{report:#?}"
     );
 }
@@ -493,8 +514,11 @@ async fn a_run_that_is_killed_while_it_follows_changes_loses_none_of_them() {
         }
         // More changes: a run that goes on must keep the beginnings that it took first.
         register.simulator.change(seed + 100 + round, 0.001);
-        register.crawler(&arguments).await;
-        register.crawl_with(auto_with_people(&register)).await;
+        let output = register.crawler(&arguments).await;
+        println!("{}", String::from_utf8_lossy(&output.stdout));
+        let report = register.crawl_with(auto_with_people(&register)).await;
+        let is_whole = [RunOutcome::Complete, RunOutcome::Held].contains(&report.outcome);
+        assert!(is_whole, "{report:#?}");
         register.approve_all().await;
         register.assert_no_false_removal().await;
         register.assert_equals_truth().await;
