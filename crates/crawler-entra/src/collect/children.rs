@@ -2,7 +2,7 @@
 //! named, and its rows stay as they are.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::{
     collection::{Collection, Ending, Run, commit, missing_permission, push_windows},
     feed::Parent,
+    seen::Seen,
 };
 use crate::{
     delta,
@@ -60,7 +61,7 @@ pub(super) struct ChildList<R> {
 /// What a parent's list has brought so far.
 enum Brought<R: Row> {
     /// Sent page by page: the rows that were sent, so that a list that starts again sends none twice.
-    Sent(HashSet<R::Key>),
+    Sent(Seen),
     /// Kept until the list ends: only then is it known which window a row shows.
     Kept(Windows<R>),
 }
@@ -300,7 +301,7 @@ impl<R: Row> ChildReader<R> {
         let mut brought = if self.list.has_windows {
             Brought::Kept(Windows::default())
         } else {
-            Brought::Sent(HashSet::new())
+            Brought::Sent(Seen::default())
         };
         let ended = loop {
             let page = if let Some(page) = first.take() {
@@ -355,7 +356,7 @@ impl<R: Row> ChildReader<R> {
                         }
                         match brought {
                             Brought::Sent(seen) => {
-                                if seen.insert(record.row_key()) {
+                                if seen.is_new(&record.row_key()) {
                                     records.push(*record);
                                 }
                             }

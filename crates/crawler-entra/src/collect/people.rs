@@ -2,7 +2,7 @@
 //!
 //! None of it is asked of Graph; all of it is as complete as the list of users is. A list that breaks off removes nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use contract::{
     CollectionReport, Entity,
@@ -65,14 +65,10 @@ struct Departments {
     sink: Sink<Context>,
     members_sink: Sink<ContextMember>,
     numbers: HashMap<String, u32>,
-    members: Vec<Belongs>,
-}
-
-/// A user in a department.
-struct Belongs {
-    department: u32,
-    principal: Uuid,
-    identity: Option<Uuid>,
+    /// Users, each with the number of a department; their people, where those are known. Kept small: there is one for each
+    /// user of the tenant until the list ends.
+    principals: Vec<(u32, Uuid)>,
+    identities: Vec<(u32, Uuid)>,
 }
 
 impl People {
@@ -127,7 +123,8 @@ impl People {
             identities.waiting.clear();
         }
         if let Some(departments) = &mut self.departments {
-            departments.members.clear();
+            departments.principals.clear();
+            departments.identities.clear();
             departments.numbers.clear();
         }
     }
@@ -145,11 +142,10 @@ impl People {
                 && let Some(name) = mapping::department_name(user)
             {
                 let department = departments.number(name);
-                departments.members.push(Belongs {
-                    department,
-                    principal,
-                    identity,
-                });
+                departments.principals.push((department, principal));
+                departments
+                    .identities
+                    .extend(identity.map(|identity| (department, identity)));
             }
         }
         match &self.identities {
@@ -312,7 +308,8 @@ impl Departments {
             sink: run.sink(target(Entity::Contexts)),
             members_sink: run.sink(target(Entity::ContextMembers)),
             numbers: HashMap::new(),
-            members: Vec::new(),
+            principals: Vec::new(),
+            identities: Vec::new(),
         }
     }
 
@@ -325,12 +322,15 @@ impl Departments {
         number
     }
 
-    async fn push(&self, tenant: Uuid, has_identities: bool) -> Result<(), Stopped> {
-        let member_type = if has_identities {
-            "Identity"
+    async fn push(&mut self, tenant: Uuid, has_identities: bool) -> Result<(), Stopped> {
+        let (member_type, mut members) = if has_identities {
+            ("Identity", std::mem::take(&mut self.identities))
         } else {
-            "Principal"
+            ("Principal", std::mem::take(&mut self.principals))
         };
+        // Several accounts of one person are in a department once.
+        members.sort_unstable();
+        members.dedup();
         let mut names: Vec<(&String, &u32)> = self.numbers.iter().collect();
         names.sort_unstable_by_key(|(_, number)| **number);
         let ids: Vec<Uuid> = names
@@ -344,20 +344,16 @@ impl Departments {
             .collect();
         self.sink.push_all(&contexts).await?;
         self.collection.add(contexts.len() as u64);
-        let mut seen = HashSet::new();
-        for some in self.members.chunks(AT_ONCE) {
+        for some in members.chunks(AT_ONCE) {
             let records: Vec<ContextMember> = some
                 .iter()
-                .filter_map(|belongs| {
-                    let member = if has_identities {
-                        belongs.identity?
-                    } else {
-                        belongs.principal
-                    };
-                    // Several accounts of one person are in a department once.
-                    let is_new = seen.insert((belongs.department, member));
-                    let department = ids.get(belongs.department as usize)?;
-                    is_new.then(|| mapping::department_member(*department, member, member_type))
+                .filter_map(|(department, member)| {
+                    let department = ids.get(*department as usize)?;
+                    Some(mapping::department_member(
+                        *department,
+                        *member,
+                        member_type,
+                    ))
                 })
                 .collect();
             self.members_sink.push_all(&records).await?;
@@ -367,7 +363,7 @@ impl Departments {
     }
 
     async fn finish(
-        self,
+        mut self,
         run: &Run,
         tenant: Uuid,
         has_identities: bool,

@@ -246,15 +246,12 @@ fn registration_properties(with_resources: bool) -> &'static [&'static str] {
 
 async fn read_children(run: &Arc<Run>, parents: Feed, readers: Arc<Readers>) -> bool {
     let tasks = run.config.tuning.in_flight;
-    parents
-        .read(run, tasks, move |run, parents| {
-            let readers = readers.clone();
-            async move {
-                readers.read(&run, &parents).await;
-                readers.land().await
-            }
-        })
-        .await
+    let shared = readers.clone();
+    let read = move |run: Arc<Run>, parents: Vec<Parent>| {
+        let readers = shared.clone();
+        async move { readers.read(&run, &parents).await }
+    };
+    parents.read(run, tasks, read, || readers.land()).await
 }
 
 /// Reads the list; tells how it ended and whether it brought nothing at all.

@@ -182,14 +182,11 @@ async fn members(
     let feed = Feed::of(run, "administrative units", parents, ended.is_ok()).await;
     let is_whole = if let Ok(feed) = feed {
         let tasks = run.config.tuning.in_flight;
-        feed.read(run, tasks, move |run, units| {
+        let read = move |run: Arc<Run>, units: Vec<Parent>| {
             let reader = shared.clone();
-            async move {
-                read_members(&run, &reader, &units).await;
-                reader.land().await
-            }
-        })
-        .await
+            async move { read_members(&run, &reader, &units).await }
+        };
+        feed.read(run, tasks, read, || reader.land()).await
     } else {
         drop(shared);
         false

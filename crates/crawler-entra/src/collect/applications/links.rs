@@ -159,27 +159,28 @@ impl Links {
         let tasks = run.config.tuning.in_flight;
         let (readers, sponsors) = (self.readers.clone(), self.sponsors.clone());
         let known = self.known;
+        let read_links = move |run: Arc<Run>, parents: Vec<Parent>| {
+            let readers = readers.clone();
+            async move {
+                tokio::join!(
+                    readers.assigned.read(&run, &parents),
+                    readers.owners.read(&run, &parents)
+                );
+            }
+        };
+        let land_links = async || {
+            let both = &self.readers;
+            let (assigned, owners) = tokio::try_join!(both.assigned.land(), both.owners.land())?;
+            Ok([assigned, owners, known.unsaved()].concat())
+        };
+        let read_sponsors = move |run: Arc<Run>, parents: Vec<Parent>| {
+            let sponsors = sponsors.clone();
+            async move { sponsors.read(&run, &parents).await }
+        };
+        let land_sponsors = || self.sponsors.land();
         let (knows_all, knows_agents) = tokio::join!(
-            self.all.read(run, tasks, move |run, parents| {
-                let readers = readers.clone();
-                let known = known.clone();
-                async move {
-                    tokio::join!(
-                        readers.assigned.read(&run, &parents),
-                        readers.owners.read(&run, &parents)
-                    );
-                    let (assigned, owners) =
-                        tokio::try_join!(readers.assigned.land(), readers.owners.land())?;
-                    Ok([assigned, owners, known.unsaved()].concat())
-                }
-            }),
-            self.agents.read(run, 1, move |run, parents| {
-                let sponsors = sponsors.clone();
-                async move {
-                    sponsors.read(&run, &parents).await;
-                    sponsors.land().await
-                }
-            }),
+            self.all.read(run, tasks, read_links, land_links),
+            self.agents.read(run, 1, read_sponsors, land_sponsors),
         );
         LinksRead {
             readers: Arc::into_inner(self.readers),

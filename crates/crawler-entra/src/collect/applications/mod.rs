@@ -38,7 +38,7 @@ use crate::{
 const PERMISSION: &str = "Application.Read.All";
 
 /// App roles make service principals fat: more of them in a page have run into time-outs.
-const FAT_PAGE: u32 = 300;
+const FAT_PAGE: u32 = 500;
 
 /// The names of the collections that the list fills, by what is wanted.
 pub(crate) const NAMES_OF_APPLICATIONS: &[&str] =
