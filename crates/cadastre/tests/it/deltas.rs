@@ -112,7 +112,7 @@ async fn assert_caught_up(register: &Register, report: &RunReport) {
     assert_followed(report);
     register.approve_all().await;
     register.assert_no_false_removal().await;
-    assert_truth(&register).await;
+    assert_truth(register).await;
 }
 
 async fn tokens(register: &Register) -> Vec<(String, String, bool)> {

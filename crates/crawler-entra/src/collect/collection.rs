@@ -246,7 +246,7 @@ pub(super) fn as_it_was(endpoint: &Endpoint, payer: Collection) -> Vec<Collectio
     let mut lines = unread(endpoint);
     for line in &mut lines {
         if line.collection == paid.collection {
-            line.requests = paid.requests;
+            line.cost = paid.cost;
             line.duration_ms = paid.duration_ms;
         }
     }

@@ -291,7 +291,7 @@ async fn follow(
     let few = |objects: u64| usize::try_from(objects / ONE_OF).unwrap_or(MAX_CHANGES);
     let most = match token.objects {
         _ if endpoint.is_read_whole => 0,
-        Some(objects) => few(objects).max(ALWAYS_FEW).min(MAX_CHANGES),
+        Some(objects) => few(objects).clamp(ALWAYS_FEW, MAX_CHANGES),
         None => MAX_CHANGES,
     };
     let (mut named, link) = match run.graph.delta(&token.link, most, meter).await {

@@ -58,12 +58,12 @@ pub(super) fn limit_share(headers: &HeaderMap) -> Option<f64> {
 
 /// Resource units that the request cost, if the answer tells.
 pub(super) fn resource_units(headers: &HeaderMap) -> Option<f64> {
-    header_number(headers, "x-ms-resource-unit").filter(is_price)
+    header_number(headers, "x-ms-resource-unit").filter(|units| is_price(*units))
 }
 
 /// Could this be what a request costs?
-pub(super) fn is_price(units: &f64) -> bool {
-    (0.0..1000.0).contains(units)
+pub(super) fn is_price(units: f64) -> bool {
+    (0.0..1000.0).contains(&units)
 }
 
 /// What a request cost that was answered with this status, in whole units: Graph has no others. Refused requests count; those

@@ -62,7 +62,7 @@ impl PartAnswer {
     /// Resource units that it cost, if it tells.
     fn units(&self) -> Option<f64> {
         let told = self.header("x-ms-resource-unit")?;
-        told.trim().parse().ok().filter(is_price)
+        told.trim().parse().ok().filter(|units| is_price(*units))
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
     Answered, Fault, GraphError, Meter, Version,
     attempt::{Try, broken, limit_share, resource_units, retry_after_in, units_of},
     body::{BodyError, parse, read_bounded},
+    gather::Gathering,
     lanes::{Lanes, Workload, workload_of},
     meter::{Clock, Ledger, Waits},
     origin::Origin,
@@ -65,6 +66,7 @@ pub(crate) struct Graph {
     pub(super) origin: Origin,
     tokens: TokenSource,
     lanes: Lanes,
+    pub(super) gathering: Gathering,
     counters: Counters,
     /// What collections cost.
     pub ledger: Ledger,
@@ -143,6 +145,7 @@ impl Graph {
             http,
             origin: Origin::new(&config.graph.base_url),
             lanes: Lanes::new(&tuning),
+            gathering: Gathering::default(),
             counters: Counters::default(),
             ledger: Ledger::default(),
             waits: Clock::default(),

@@ -41,7 +41,12 @@ impl Graph {
     ) -> Result<String, GraphError> {
         let relative = format!("{endpoint}/delta?$deltatoken=latest&$select={select}");
         let mut links = NextLink::default();
-        let mut page: DeltaPage = self.get(Version::V1, &relative, meter).await?;
+        // The first answers of a run's endpoints come together. What does not come so is asked for alone.
+        let gathered = self.get_along(format!("/{relative}"), meter).await;
+        let mut page: DeltaPage = match gathered.map(DeltaPage::deserialize) {
+            Ok(Ok(page)) => page,
+            _ => self.get(Version::V1, &relative, meter).await?,
+        };
         loop {
             if let Some(link) = page.delta_link {
                 self.origin.own_link(&link)?;

@@ -9,6 +9,7 @@ mod body;
 mod client;
 mod delta;
 mod error;
+mod gather;
 mod lane;
 mod lanes;
 mod list;

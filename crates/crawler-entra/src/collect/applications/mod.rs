@@ -37,8 +37,8 @@ use crate::{
 
 const PERMISSION: &str = "Application.Read.All";
 
-/// App roles make service principals fat: more of them in a page have run into time-outs.
-const FAT_PAGE: u32 = 500;
+/// App roles make service principals fat: where whole pages take Graph too long, no more than these are asked for at a time.
+const SHORT_PAGE: u32 = 300;
 
 /// The names of the collections that the list fills, by what is wanted.
 pub(crate) const NAMES_OF_APPLICATIONS: &[&str] =
@@ -91,7 +91,7 @@ impl Shelves {
     }
 
     /// Nothing is read.
-    fn as_they_were(mut self, endpoint: &Endpoint) -> Vec<CollectionReport> {
+    fn left_as_they_were(mut self, endpoint: &Endpoint) -> Vec<CollectionReport> {
         let lane = (!self.lanes.is_empty()).then(|| self.lanes.remove(0).collection);
         let shelf = self.applications.map(|(shelf, _)| shelf.collection);
         let payer = lane.or(shelf).or(self.spare);
@@ -122,7 +122,7 @@ pub(crate) async fn applications(run: Arc<Run>, wanted: Wanted) -> Vec<Collectio
         _ => Ok(Way::Full),
     };
     if let Ok(Way::Changes(_)) = begun {
-        return shelves.as_they_were(&endpoint);
+        return shelves.left_as_they_were(&endpoint);
     }
     let (links, feeders) = if wanted.links {
         let (links, feeders) = Links::new(&run, &known);
@@ -201,16 +201,6 @@ async fn read_service_principals(
     known: &Known,
     feeders: Option<Feeders>,
 ) -> Result<(), Stopped> {
-    let mut page_size = run.config.tuning.page_size;
-    if wanted.resources {
-        page_size = page_size.min(FAT_PAGE);
-    }
-    let select = select_list(&properties(wanted), &[]);
-    let relative = format!("servicePrincipals?$select={select}&$top={page_size}");
-    let list = List {
-        version: Version::V1,
-        relative: &relative,
-    };
     let mut reader = PrincipalReader {
         wanted,
         shelves,
@@ -220,7 +210,7 @@ async fn read_service_principals(
         unreadable: 0,
     };
     let read = match shelves.payer() {
-        Some(payer) => read_list(run, payer, list, &mut reader).await,
+        Some(payer) => read_pages(run, payer, &mut reader).await,
         None => Ok(()),
     };
     let ended = match read {
@@ -232,6 +222,28 @@ async fn read_service_principals(
     }
     ended?;
     flush(&shelves.lanes).await
+}
+
+/// Reads the list in pages as large as Graph manages.
+async fn read_pages(
+    run: &Run,
+    payer: &Collection,
+    reader: &mut PrincipalReader<'_>,
+) -> Result<(), Stopped> {
+    let select = select_list(&properties(reader.wanted), &[]);
+    let relative = |top: u32| format!("servicePrincipals?$select={select}&$top={top}");
+    let list = |relative| List {
+        version: Version::V1,
+        relative,
+    };
+    let largest = run.config.tuning.page_size;
+    match read_list(run, payer, list(&relative(largest)), reader).await {
+        Err(Stopped::Source(GraphError::Unanswered { .. })) if largest > SHORT_PAGE => {
+            reader.restart();
+            read_list(run, payer, list(&relative(SHORT_PAGE)), reader).await
+        }
+        read => read,
+    }
 }
 
 /// The reading of the list.
