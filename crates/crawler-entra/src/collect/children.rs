@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     delta,
-    graph::{GraphError, MAX_RESTARTS, NextLink, Page, SubRequest, Version},
+    graph::{GraphError, NextLink, Page, Restarts, SubRequest, Version},
     journal::entry,
     mapping::{Mapped, Row, Windows},
     sink::Sink,
@@ -296,7 +296,7 @@ impl<R: Row> ChildReader<R> {
         first: Value,
     ) -> Result<(), Stopped> {
         let mut first = Page::deserialize(first).ok();
-        let mut restarts = 0;
+        let mut restarts = Restarts::default();
         let mut brought = if self.list.has_windows {
             Brought::Kept(Windows::default())
         } else {
@@ -313,10 +313,7 @@ impl<R: Row> ChildReader<R> {
                 }
             };
             match self.read_pages(run, parent, page, &mut brought).await {
-                Err(Stopped::Source(GraphError::ExpiredPageToken | GraphError::PagingLoop))
-                    if restarts < MAX_RESTARTS =>
-                {
-                    restarts += 1;
+                Err(Stopped::Source(error)) if restarts.allow(&error) => {
                     if let Brought::Kept(windows) = &mut brought {
                         *windows = Windows::default();
                     }
@@ -324,6 +321,7 @@ impl<R: Row> ChildReader<R> {
                 ended => break ended,
             }
         };
+        restarts.end(&ended, &self.collection.meter);
         match brought {
             Brought::Sent(_) => ended,
             Brought::Kept(windows) => {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     delta::{Change, Endpoint, Way, find_way},
-    graph::{GraphError, Meter, Page, Version},
+    graph::{GraphError, Page, Version},
     mapping,
     sink::{Sink, Target},
     stopping::Stopped,
@@ -170,7 +170,8 @@ pub(super) async fn changed_service_principals(
         collections: NAMES_OF_SERVICE_PRINCIPALS.to_vec(),
         of_objects: 3,
     };
-    match find_way(run, &endpoint, &Meter::default()).await {
+    let meter = run.graph.ledger.meter(NAMES_OF_SERVICE_PRINCIPALS[0]);
+    match find_way(run, &endpoint, &meter).await {
         Ok(Way::Full) => None,
         Ok(Way::Changes(changes)) => {
             let lanes = lanes_of_service_principals(run, permission);
@@ -208,7 +209,7 @@ async fn changed(
 
 /// Properties that are guarded by a permission of their own, are asked for, and are refused; with that permission.
 async fn refused_properties(run: &Run, names: &[String]) -> Vec<(&'static str, &'static str)> {
-    let meter = Meter::default();
+    let meter = run.graph.ledger.meter("users");
     let mut refused = Vec::new();
     for (property, permission) in mapping::GUARDED_USER_PROPERTIES {
         if !names.iter().any(|name| name == property) {

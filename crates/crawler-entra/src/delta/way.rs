@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     collect::Run,
-    graph::{GraphError, Meter},
+    graph::{Fault, GraphError, Meter},
     journal::entry,
     stopping::Stopped,
 };
@@ -236,6 +236,9 @@ async fn follow(
         Ok(told) => told,
         Err(error) if ends_all(&error) => return Err(error.into()),
         Err(error) => {
+            if matches!(error, GraphError::Refused { .. }) {
+                meter.got_over_one(Fault::RefusedDelta);
+            }
             let why = format!("the changes since the last run are not to be had ({error})");
             return Ok(Err(Because::of(why)));
         }

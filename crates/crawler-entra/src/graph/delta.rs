@@ -10,7 +10,9 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Graph, GraphError, MAX_RESTARTS, Meter, NextLink, Page, Version, client::Outgoing};
+use super::{
+    Answered, Graph, GraphError, Meter, NextLink, Page, Restarts, Version, client::Outgoing,
+};
 
 /// The objects that a round names; true for those that it calls removed, wherever in the round.
 pub(crate) type Named = BTreeMap<Uuid, bool>;
@@ -21,6 +23,12 @@ struct DeltaPage {
     page: Page,
     #[serde(rename = "@odata.deltaLink")]
     delta_link: Option<String>,
+}
+
+impl Answered for DeltaPage {
+    fn pages(&self) -> u64 {
+        1
+    }
 }
 
 impl Graph {
@@ -53,15 +61,14 @@ impl Graph {
         meter: &Meter,
     ) -> Result<(Named, String), GraphError> {
         let first = self.origin.own_link(link)?;
-        let mut restarts = 0;
+        let mut restarts = Restarts::default();
         loop {
             match self.delta_round(first.clone(), most, meter).await {
-                Err(GraphError::ExpiredPageToken | GraphError::PagingLoop)
-                    if restarts < MAX_RESTARTS =>
-                {
-                    restarts += 1;
+                Err(error) if restarts.allow(&error) => {}
+                ended => {
+                    restarts.end(&ended, meter);
+                    return ended;
                 }
-                ended => return ended,
             }
         }
     }

@@ -13,6 +13,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::meter::Waits;
+
 /// How long the pace stays halved after Graph reported being near its limit.
 const EASING: Duration = Duration::from_secs(30);
 
@@ -32,7 +34,6 @@ struct State {
     easing_until: Instant,
     in_flight: usize,
     limit: f64,
-    waited: Duration,
 }
 
 /// A place in the lane; leaving it frees the place.
@@ -61,7 +62,6 @@ impl Lane {
                 easing_until: now,
                 in_flight: 0,
                 limit: max_in_flight,
-                waited: Duration::ZERO,
             }),
             changed: Notify::new(),
             units_per_s,
@@ -88,8 +88,9 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place and takes what the requests probably cost out of the bucket, into debt if need be.
-    pub async fn enter(&self, units: f64, requests: u64) -> Place<'_> {
+    /// Waits for a place and takes what the requests probably cost out of the bucket, into debt if need be. That others of ours
+    /// are under way is no wait that anybody asked for, and is not counted.
+    pub async fn enter(&self, units: f64, requests: u64, waits: Waits<'_>) -> Place<'_> {
         let estimate = if self.counts_requests {
             requests as f64
         } else {
@@ -117,7 +118,10 @@ impl Lane {
                 }
             };
             match ready_at {
-                Some(moment) => sleep_until(moment).await,
+                Some(moment) => {
+                    let _waiting = waits.begin();
+                    sleep_until(moment).await;
+                }
                 None => self.changed.notified().await,
             }
         }
@@ -142,11 +146,7 @@ impl Lane {
         let mut state = self.state();
         let now = Instant::now();
         let until = now + wait;
-        if until > state.paused_until {
-            let longer = until - state.paused_until.max(now);
-            state.waited += longer;
-            state.paused_until = until;
-        }
+        state.paused_until = state.paused_until.max(until);
         state.limit = (state.limit / 2.0).max(1.0);
     }
 
@@ -155,11 +155,6 @@ impl Lane {
         if share >= 0.8 {
             self.state().easing_until = Instant::now() + EASING;
         }
-    }
-
-    /// All the time that pauses took.
-    pub fn waited(&self) -> Duration {
-        self.state().waited
     }
 }
 
@@ -178,10 +173,10 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::meter::Clock, *};
 
     #[test]
-    fn a_pause_halves_the_limit_and_overlapping_pauses_count_once() {
+    fn a_pause_halves_the_limit_and_a_shorter_one_does_not_end_it() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
@@ -189,11 +184,19 @@ mod tests {
         runtime.block_on(async {
             let lane = Lane::new(4_800.0, 8);
             lane.pause(Duration::from_secs(100));
+            let until = lane.state().paused_until;
             lane.pause(Duration::from_secs(50));
             let state = lane.state();
-            assert!(state.waited <= Duration::from_secs(100));
+            assert_eq!(state.paused_until, until);
             assert!((state.limit - 2.0).abs() < f64::EPSILON);
         });
+    }
+
+    fn waits(clock: &Clock) -> Waits<'_> {
+        Waits {
+            run: clock,
+            collection: clock,
+        }
     }
 
     #[test]
@@ -203,9 +206,9 @@ mod tests {
             .build()
             .expect("runtime");
         runtime.block_on(async {
-            let lane = Lane::of_requests(5.0, 1);
+            let (lane, clock) = (Lane::of_requests(5.0, 1), Clock::default());
             let before = lane.state().units;
-            let place = lane.enter(100.0, 1).await;
+            let place = lane.enter(100.0, 1, waits(&clock)).await;
             place.succeeded(Some(100.0));
             drop(place);
             let spent = before - lane.state().units;
@@ -220,9 +223,9 @@ mod tests {
             .build()
             .expect("runtime");
         runtime.block_on(async {
-            let lane = Lane::new(10.0, 8);
+            let (lane, clock) = (Lane::new(10.0, 8), Clock::default());
             let before = lane.state().units;
-            let place = lane.enter(10.0, 1).await;
+            let place = lane.enter(10.0, 1, waits(&clock)).await;
             place.succeeded(Some(25.0));
             drop(place);
             let state = lane.state();
