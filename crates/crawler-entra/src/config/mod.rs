@@ -339,7 +339,7 @@ impl CrawlConfig {
         }
         if self.request_window_days > LONGEST_REQUEST_WINDOW_DAYS {
             wrong.push(format!(
-                "RequestWindowDays must be at most {LONGEST_REQUEST_WINDOW_DAYS}"
+                "RequestWindowDays (--request-window-days) must be at most {LONGEST_REQUEST_WINDOW_DAYS}"
             ));
         }
         wrong

@@ -58,12 +58,12 @@ pub(super) fn limit_share(headers: &HeaderMap) -> Option<f64> {
 
 /// Resource units that the request cost, if the answer tells.
 pub(super) fn resource_units(headers: &HeaderMap) -> Option<f64> {
-    header_number(headers, "x-ms-resource-unit").filter(|units| is_price(*units))
+    header_number(headers, "x-ms-resource-unit").and_then(price)
 }
 
-/// Could this be what a request costs?
-pub(super) fn is_price(units: f64) -> bool {
-    (0.0..1000.0).contains(&units)
+/// These units, if they can be what a request costs.
+pub(super) fn price(units: f64) -> Option<f64> {
+    (0.0..1000.0).contains(&units).then_some(units)
 }
 
 /// What a request cost that was answered with this status, in whole units: Graph has no others. Refused requests count; those
@@ -90,5 +90,29 @@ pub(crate) fn failure_class(error: &reqwest::Error) -> &'static str {
         "the answer broke off"
     } else {
         "the connection broke"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_counts_and_where_nothing_is_told_the_estimate_of_what_graph_charges() {
+        for (told, status, units) in [
+            (Some(3.0), 200, 3),
+            (Some(1.2), 200, 2),
+            (Some(3.0), 503, 3),
+            (None, 200, 5),
+            (None, 404, 5),
+            (None, 429, 5),
+            (None, 401, 0),
+            (None, 504, 0),
+        ] {
+            assert_eq!(units_of(told, status, 4.5), units, "{told:?} {status}");
+        }
+        for nonsense in [-1.0, 1e9, f64::NAN] {
+            assert_eq!(price(nonsense), None, "{nonsense}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answered, Fault, Graph, GraphError, Meter, Version,
-    attempt::{is_price, units_of},
+    attempt::{price, units_of},
     client::{CONSISTENCY_LEVEL, EVENTUAL, MAX_REJECTED_TOKENS, Outgoing, needs_index},
     lanes::{Workload, workload_of},
 };
@@ -62,7 +62,7 @@ impl PartAnswer {
     /// Resource units that it cost, if it tells.
     fn units(&self) -> Option<f64> {
         let told = self.header("x-ms-resource-unit")?;
-        told.trim().parse().ok().filter(|units| is_price(*units))
+        told.trim().parse().ok().and_then(price)
     }
 }
 
