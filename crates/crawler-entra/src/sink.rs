@@ -160,7 +160,17 @@ impl<R: Serialize> Sink<R> {
             take_over: register.take_over,
         };
         let opening = register.client.open_session(&open, options);
-        let session = once_begun(&self.cancel, opening).await?;
+        let session = match once_begun(&self.cancel, opening).await {
+            // An earlier attempt had asked for it when it was killed, and got it only after this one had looked.
+            Err(Stopped::Register(ClientError::SessionInTheWay {
+                status: Some(known),
+                ..
+            })) if known.run_id == open.run_id && known.sync_mode == open.sync_mode => {
+                *state = once_begun(&self.cancel, register.go_on(&known)).await?;
+                return register.journal.opened(known.sync_id).await;
+            }
+            opened => opened?,
+        };
         let sync_id = session.sync_id();
         *state = State::Open(Box::new(BatchWriter::new(session, register.limits)));
         register.journal.opened(sync_id).await

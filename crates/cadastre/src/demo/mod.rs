@@ -15,7 +15,7 @@ use chrono::TimeDelta;
 use clap::Args;
 use contract::{Permission, RunOutcome, RunReport};
 use crawler_entra::{
-    CrawlConfig, GraphConfig, RegisterConfig, Selection,
+    CrawlConfig, GraphConfig, Mode, RegisterConfig, Selection,
     cli::{Display, ProgressForm},
     crawl,
 };
@@ -217,6 +217,8 @@ async fn crawl_tenant(
         api_key,
     };
     let mut config = CrawlConfig::new(graph, register);
+    // The simulated tenant starts anew with the process and knows nothing of changes before.
+    config.mode = Mode::Full;
     config.selection = Selection {
         service_principals: true,
         pim: true,

@@ -55,7 +55,10 @@ async fn crawl(register: &Register) -> (RunReport, Strikes) {
     let stored: Value = register.get("/api/ingest/sync-log?limit=1").await;
     let told = serde_json::to_value(&report).expect("JSON");
     for part in ["runId", "collections", "other", "traffic"] {
-        assert_eq!(stored["items"][0][part], told[part], "{part}");
+        assert_eq!(
+            stored["items"][0][part], told[part],
+            "{part} of {report:#?}"
+        );
     }
     (report, strikes)
 }
