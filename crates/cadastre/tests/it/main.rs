@@ -18,4 +18,5 @@ mod questions;
 mod register;
 mod resumed;
 mod rows;
+mod sweeps;
 mod truth;

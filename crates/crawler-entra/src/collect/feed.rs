@@ -228,6 +228,18 @@ impl Feed {
         Ok(feed)
     }
 
+    /// All parents at once, and whether the list of them was read to its end. None of them counts as read.
+    pub async fn all(mut self) -> (Vec<Parent>, bool) {
+        let mut all = Vec::new();
+        while let Some(fed) = self.receiver.recv().await {
+            match fed {
+                Fed::Parents(parents) => all.extend(parents),
+                Fed::End => return (all, true),
+            }
+        }
+        (all, false)
+    }
+
     /// Reads the children of all parents with several tasks at once; true when all parents are known and every task came
     /// to its end. `read` answers when what it read has landed, with what is to be remembered; its parents are then
     /// forgotten.
