@@ -203,12 +203,12 @@ impl<R: Row> ChildReader<R> {
                 return Swept::default();
             }
             self.remark(format!(
-                "the sweep for {relation} broke off ({stopped}); every {of} that it had not shown was read by itself"
+                "the sweep for {relation} broke off ({stopped}), so what it had not shown was left to be read {of} by {of}"
             ));
         }
         if let Some(wrong) = self.wrongly_shown(run, &sweeper).await {
             self.remark(format!(
-                "the sweep for {relation} showed others than {of} {wrong} has, so every {of} was read by itself"
+                "the sweep for {relation} showed others than {of} {wrong} has, so all was left to be read {of} by {of}"
             ));
             return Swept::default();
         }
