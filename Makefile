@@ -29,7 +29,7 @@ test: deps ## What CI runs: format, lints, dependency rules, all tests, the API 
 
 .PHONY: test-full
 test-full: deps ## The same with many more generated cases per property (CASES=)
-	CADASTRE_TEST_KILLS=30 CADASTRE_TEST_MIXED=200 \
+	CADASTRE_TEST_KILLS=30 CADASTRE_TEST_MIXED=200 CADASTRE_TEST_WHOLE_TENANT=1 \
 		PROPTEST_CASES=$(or $(CASES),4096) EXAMPLES=$(or $(EXAMPLES),300) scripts/test.sh
 
 .PHONY: api-test
@@ -73,10 +73,9 @@ bench-views: deps-run ## Measure effective access and the refresh of the views (
 	cargo bench --locked -p views --bench access -- $(or $(ASSIGNMENTS),500000)
 
 .PHONY: bench-crawl
-bench-crawl: ## Crawl a large simulated tenant and print time, requests and memory (USERS=, GROUPS=)
-	@scripts/deps.sh compiler postgres curl
-	cargo build --locked --release -p cadastre -p crawler-entra -p graph-sim
-	$(if $(USERS),USERS=$(USERS)) $(if $(GROUPS),GROUPS_COUNT=$(GROUPS)) scripts/bench.sh
+bench-crawl: deps-run ## Crawl simulated tenants: calls, time, CPU, memory (SCENARIO=latency|cap|quota|memory, RUNS=; ARGS= for anything else)
+	cargo build --locked --release -p crawler-entra
+	cargo bench --locked -p cadastre --bench crawl -- $(SCENARIO) $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
 .PHONY: lint
 lint: ## Formatting and lints only

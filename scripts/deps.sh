@@ -14,7 +14,7 @@ has_compiler() {
     return "$outcome"
 }
 
-# The examples in docs/examples are shell scripts, and tests run them; so does `make bench-crawl`.
+# The examples in docs/examples are shell scripts, and tests run them.
 has_curl() { command -v curl >/dev/null; }
 
 # With the module that makes virtual environments, which Debian packs apart.

@@ -26,6 +26,7 @@
 mod answer;
 mod attribute;
 mod checkpoint;
+mod cost;
 mod delta_token;
 mod entity;
 mod envelope;
@@ -48,6 +49,7 @@ pub use attribute::{
 pub use checkpoint::{
     CheckpointEntry, CheckpointPage, ClaimRun, MAX_CHECKPOINT_ENTRIES, RunClaimed, SaveCheckpoint,
 };
+pub use cost::{Cost, Recovered};
 pub use delta_token::{
     DeltaToken, DeltaTokens, MAX_COMMIT_TOKENS, MAX_TOKEN_BYTES, NewDeltaToken, SaveDeltaToken,
     TokenText,

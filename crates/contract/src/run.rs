@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use uuid::Uuid;
 
-use crate::{Held, SyncMode, SystemId};
+use crate::{Cost, Held, Recovered, SyncMode, SystemId};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -80,8 +80,9 @@ pub struct CollectionReport {
     pub rejected: u64,
     /// Removals that wait for a person.
     pub held: Option<Held>,
-    /// Requests to the source, a batch's parts counted each.
-    pub requests: u64,
+    /// What its reading cost the source. Collections that are made of one list share its requests: one of them has them all.
+    #[serde(flatten)]
+    pub cost: Cost,
     /// Parents (groups) that could not be read; `failures` names the first hundred.
     pub failed_parents: u64,
     /// What could not be read.
@@ -103,16 +104,23 @@ pub struct Traffic {
     pub http_calls: u64,
     /// Requests as the source counts them: a batch's parts each.
     pub requests: u64,
-    /// Resource units as the source reported them.
+    /// Resource units: as the source told, and estimated where it did not tell.
     pub resource_units: u64,
-    /// Answers that told us to slow down.
+    /// Pages of lists that arrived.
+    #[serde(default)]
+    pub pages: u64,
+    /// Requests that the source refused because there were too many (HTTP 429).
     pub throttled: u64,
     /// Requests that were sent again.
     pub retries: u64,
-    /// Time spent waiting because the source asked for it, in milliseconds, summed over lanes.
+    /// Time in which at least one request waited, in milliseconds: for the pace, as long as the source asked for, or before it
+    /// was sent again.
     pub waited_ms: u64,
     /// Bytes of answer bodies.
     pub received_bytes: u64,
+    /// Faults that were got over.
+    #[serde(default, skip_serializing_if = "Recovered::is_empty")]
+    pub recovered: Recovered,
 }
 
 /// The report of a run: body of `POST /api/ingest/sync-log`.
@@ -138,6 +146,21 @@ pub struct RunReport {
     pub finished_at: DateTime<Utc>,
     /// What became of each collection.
     pub collections: Vec<CollectionReport>,
-    /// What it cost.
+    /// What belongs to no collection of the report: questions about the tenant itself, and lists that are only read to find
+    /// what others need. With the collections' costs it adds up to the traffic.
+    #[serde(default)]
+    pub other: Cost,
+    /// What it cost, all in all.
     pub traffic: Traffic,
+}
+
+impl RunReport {
+    /// What the collections and what belongs to none of them cost together: the traffic, but for the waits.
+    pub fn summed_cost(&self) -> Cost {
+        let mut sum = self.other;
+        for line in &self.collections {
+            sum += line.cost;
+        }
+        sum
+    }
 }

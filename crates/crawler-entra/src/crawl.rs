@@ -16,7 +16,7 @@ use crate::{
     CrawlConfig, CrawlError, ProgressEvent, ProgressSink,
     collect::{self, GroupPlan, Run},
     delta::{self, Deltas},
-    graph::{Graph, GraphError, Meter},
+    graph::{Graph, GraphError, OTHER},
     journal::Journal,
     plan::Plan,
     report::outcome_of,
@@ -125,6 +125,7 @@ fn blank_report(run_id: Uuid) -> RunReport {
         started_at: Utc::now(),
         finished_at: Utc::now(),
         collections: Vec::new(),
+        other: contract::Cost::default(),
         traffic: contract::Traffic::default(),
     }
 }
@@ -178,6 +179,7 @@ impl Crawl {
         let (tenant_id, system_id) = match known {
             Ok(known) => known,
             Err(message) => {
+                report.other = graph.ledger.settle(&mut []);
                 report.traffic = graph.traffic();
                 return Err(message);
             }
@@ -202,6 +204,7 @@ impl Crawl {
                 take_over: config.take_over,
                 journal: journal.clone(),
             });
+        (journal.costs_before()).for_each(|(of, cost)| graph.ledger.restore(of, cost));
         let plan = Plan::new(config.selection);
         let deltas = Deltas::new(known_tokens(register.as_ref(), self.progress.as_ref()).await);
         let run = Arc::new(Run {
@@ -223,7 +226,12 @@ impl Crawl {
             report.collections.push(collect::skipped(name, why));
         }
         report.outcome = outcome_of(&report.collections);
+        report.other = run.graph.ledger.settle(&mut report.collections);
         report.traffic = run.traffic();
+        if report.outcome == RunOutcome::Failed {
+            // Somebody may go on with it, and is to know what it cost. That it cannot be saved is said when it is reported.
+            let _ = run.save(Vec::new()).await;
+        }
         Ok(run.journal.epoch())
     }
 
@@ -255,7 +263,7 @@ impl Crawl {
         graph: &Graph,
     ) -> Result<(Uuid, Option<SystemId>), String> {
         graph.sign_in().await.map_err(|error| error.to_string())?;
-        let meter = Meter::default();
+        let meter = graph.ledger.meter(OTHER);
         let (tenant_id, system) = match collect::organization(graph, config, &meter).await {
             Ok(tenant) => tenant,
             // Its id is enough to go on with.
@@ -460,7 +468,7 @@ async fn finish(run: &Run, lines: Vec<CollectionReport>) -> Vec<CollectionReport
         // A run that ends here tells it itself; one that does not finds the session committed. What failed may go better
         // the next time.
         if line.status != CollectionStatus::Failed
-            && let Err(stopped) = run.journal.finished(&line).await
+            && let Err(stopped) = run.save(vec![Journal::report_entry(&line)]).await
         {
             tracing::debug!(%stopped, "the end of a collection was not remembered");
         }

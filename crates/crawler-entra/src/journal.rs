@@ -13,7 +13,7 @@ use std::{
 };
 
 use contract::{
-    CheckpointEntry, CollectionReport, MAX_CHECKPOINT_ENTRIES, SystemId, Traffic,
+    CheckpointEntry, CollectionReport, Cost, MAX_CHECKPOINT_ENTRIES, SystemId, Traffic,
     session::{SessionState, SessionStatus},
 };
 use ingest_client::{ClientError, IngestClient};
@@ -31,6 +31,7 @@ use crate::{
 const RUN: &str = "run";
 const PLACES: &str = "list";
 const REPORTS: &str = "report";
+const COSTS: &str = "cost";
 const SESSIONS: &str = "session";
 
 /// Why a run cannot be gone on with.
@@ -249,11 +250,22 @@ impl Journal {
         serde_json::from_value(self.left(REPORTS, collection)?.clone()).ok()
     }
 
-    /// A collection is finished.
-    pub async fn finished(&self, line: &CollectionReport) -> Result<(), Stopped> {
+    /// The entry for a collection that is finished.
+    pub fn report_entry(line: &CollectionReport) -> CheckpointEntry {
         let value = serde_json::to_value(line).expect("a report is JSON");
-        let entry = entry(REPORTS, line.collection.clone(), value);
-        self.save(vec![entry]).await
+        entry(REPORTS, line.collection.clone(), value)
+    }
+
+    /// What collections have cost the source in earlier attempts.
+    pub fn costs_before(&self) -> impl Iterator<Item = (&str, Cost)> {
+        let costs = self.all_left(COSTS);
+        costs.filter_map(|(name, value)| Some((name, Cost::deserialize(value).ok()?)))
+    }
+
+    /// The entry for what a collection has cost the source in all attempts together.
+    pub fn cost_entry(collection: &str, cost: &Cost) -> CheckpointEntry {
+        let value = serde_json::to_value(cost).expect("numbers are JSON");
+        entry(COSTS, collection, value)
     }
 
     /// What earlier attempts cost the source.

@@ -52,7 +52,7 @@ pub use config::{
     ConfigError, ConfigFile, CrawlConfig, GraphConfig, Overrides, RegisterConfig, Selection, Tuning,
 };
 pub use crawl::crawl;
-pub use delta::{FULL_READ_EVERY, Mode};
+pub use delta::{FULL_READ_EVERY, Mode, UNTOLD_READ_EVERY};
 pub use error::CrawlError;
 pub use identity::{FilterError, IdentityFilter, IdentityKey, IdentityPreview, UserSample};
 pub use inspect::{InspectError, discover_attributes, preview_identities};

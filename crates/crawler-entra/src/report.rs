@@ -1,8 +1,12 @@
 //! The run report for people: an aligned table, what could not be read, what it cost, one sentence.
 
+mod table;
+
 use std::fmt::Write as _;
 
-use contract::{CollectionReport, CollectionStatus, RunOutcome, RunReport};
+use contract::{CollectionReport, CollectionStatus, Recovered, RunOutcome, RunReport};
+
+use self::table::table;
 
 /// The word for how a run ended.
 pub fn outcome_word(outcome: RunOutcome) -> &'static str {
@@ -86,72 +90,21 @@ pub fn render(report: &RunReport) -> String {
         traffic.retries,
         traffic.waited_ms as f64 / 1000.0,
     );
+    if !traffic.recovered.is_empty() {
+        let _ = writeln!(text, "Recovered from: {}", kinds(&traffic.recovered));
+    }
     let _ = writeln!(text, "{}", sentence(report));
     text
 }
 
-const HEADINGS: [&str; 9] = [
-    "collection",
-    "status",
-    "read",
-    "new",
-    "changed",
-    "same",
-    "removed",
-    "refused",
-    "held",
-];
-
-fn table(collections: &[CollectionReport]) -> String {
-    let mut rows: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
-    rows.extend(collections.iter().map(row));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(|c| width(c).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(column, (cell, &width))| match column {
-                0 | 1 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            })
-            .collect();
-        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
-    }
-    text
-}
-
-fn row(collection: &CollectionReport) -> [String; 9] {
-    let name = collection.collection.clone();
-    let status = ending_word(collection).to_owned();
-    if collection.status == CollectionStatus::Skipped {
-        let none = String::new;
-        return [
-            name,
-            status,
-            none(),
-            none(),
-            none(),
-            none(),
-            none(),
-            none(),
-            none(),
-        ];
-    }
-    let held = collection.held.as_ref().map_or(0, |held| held.would_delete);
-    [
-        name,
-        status,
-        collection.read.to_string(),
-        collection.inserted.to_string(),
-        collection.updated.to_string(),
-        collection.unchanged.to_string(),
-        collection.deleted.to_string(),
-        collection.rejected.to_string(),
-        held.to_string(),
-    ]
+/// What was got over, in words.
+fn kinds(recovered: &Recovered) -> String {
+    let kinds = recovered.by_kind().into_iter();
+    let met: Vec<String> = kinds
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{kind} ({count})"))
+        .collect();
+    met.join(", ")
 }
 
 /// Failures shown per collection; the report itself has more.
@@ -264,7 +217,7 @@ fn sentence(report: &RunReport) -> String {
 mod tests {
     use super::*;
 
-    fn collection(name: &str, status: CollectionStatus, read: u64) -> CollectionReport {
+    pub(super) fn collection(name: &str, status: CollectionStatus, read: u64) -> CollectionReport {
         CollectionReport {
             collection: name.into(),
             status,
@@ -275,7 +228,10 @@ mod tests {
             deleted: 0,
             rejected: 0,
             held: None,
-            requests: 1,
+            cost: contract::Cost {
+                requests: 1,
+                ..contract::Cost::default()
+            },
             failed_parents: 0,
             failures: vec![],
             missing_permission: None,
@@ -284,7 +240,7 @@ mod tests {
         }
     }
 
-    fn held() -> contract::Held {
+    pub(super) fn held() -> contract::Held {
         contract::Held {
             change_set_id: uuid::Uuid::nil(),
             would_delete: 11,
@@ -335,6 +291,7 @@ mod tests {
             started_at: now,
             finished_at: now,
             collections: vec![collection("users", CollectionStatus::Complete, 7), members],
+            other: contract::Cost::default(),
             traffic: contract::Traffic::default(),
         });
         let lines: Vec<&str> = text.lines().collect();
@@ -349,14 +306,16 @@ mod tests {
     }
 
     #[test]
-    fn widths_hold_with_large_numbers_and_long_names() {
-        let mut long = collection(&"ş".repeat(40), CollectionStatus::Unavailable, u64::MAX);
-        long.held = Some(held());
-        let short = collection("users", CollectionStatus::Complete, 7);
-        let text = table(&[short, long]);
-        let widths: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
-        assert_eq!(widths.len(), 3);
-        assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
+    fn what_was_got_over_is_told_by_kind_with_numbers() {
+        let recovered = Recovered {
+            throttled: 3,
+            missing_batch_item: 1,
+            ..Recovered::default()
+        };
+        assert_eq!(
+            kinds(&recovered),
+            "throttled (3), missing part of a batch (1)"
+        );
     }
 
     #[test]
@@ -389,10 +348,10 @@ mod tests {
             display_name: None,
             reason: CANCELLED.into(),
         }];
-        assert_eq!(row(&users)[1], "cancelled");
+        assert_eq!(ending_word(&users), "cancelled");
         assert_eq!(failures(&[users.clone()], true), "");
         users.failures[0].reason = "HTTP 500".into();
-        assert_eq!(row(&users)[1], "failed");
+        assert_eq!(ending_word(&users), "failed");
         assert_eq!(failures(&[users], false), "\nusers: HTTP 500\n");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use contract::{ChangeSet, ChangeSetState, CollectionReport, Permission, RunReport};
+use contract::{ChangeSet, ChangeSetState, CollectionReport, Cost, Permission, RunReport};
 use crawler_entra::{
     CrawlConfig, GraphConfig, IdentityFilter, Mode, RegisterConfig, Selection, Tuning, crawl,
     progress::Quiet,
@@ -236,4 +236,33 @@ pub fn line<'a>(report: &'a RunReport, collection: &str) -> &'a CollectionReport
         .iter()
         .find(|line| line.collection == collection);
     found.unwrap_or_else(|| panic!("no line for {collection} in {report:#?}"))
+}
+
+/// What the lines cost is what the run cost, and nobody waited longer than the run.
+#[track_caller]
+pub fn assert_costs_add_up(report: &RunReport) {
+    let (sum, traffic) = (report.summed_cost(), report.traffic);
+    let counted = |cost: Cost| {
+        let counts = [
+            cost.requests,
+            cost.resource_units,
+            cost.pages,
+            cost.throttled,
+            cost.retries,
+        ];
+        (counts, cost.recovered)
+    };
+    let of_run = Cost {
+        requests: traffic.requests,
+        resource_units: traffic.resource_units,
+        pages: traffic.pages,
+        throttled: traffic.throttled,
+        retries: traffic.retries,
+        waited_ms: traffic.waited_ms,
+        recovered: traffic.recovered,
+    };
+    assert_eq!(counted(sum), counted(of_run), "{report:#?}");
+    for line in &report.collections {
+        assert!(line.cost.waited_ms <= traffic.waited_ms, "{line:#?}");
+    }
 }

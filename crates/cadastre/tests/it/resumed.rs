@@ -7,7 +7,7 @@ use graph_sim::{SimOptions, TenantSpec, Throttle};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use uuid::Uuid;
 
-use crate::register::{Register, seed};
+use crate::register::{Register, assert_costs_add_up, line, seed};
 
 /// How often the crawler is killed: `CADASTRE_TEST_KILLS`, or 5.
 fn kills() -> u64 {
@@ -70,7 +70,8 @@ async fn a_crawl_that_is_killed_at_any_moment_goes_on_and_asks_for_hardly_anythi
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let undisturbed = start(seed).await;
-    let report = run(&undisturbed, Uuid::new_v4()).await;
+    let undisturbed_report = run(&undisturbed, Uuid::new_v4()).await;
+    let report = &undisturbed_report;
     assert_eq!(report.outcome, RunOutcome::Complete, "{report:#?}");
     undisturbed.assert_equals_truth().await;
     let routes = undisturbed.simulator.stats().routes;
@@ -109,6 +110,14 @@ async fn a_crawl_that_is_killed_at_any_moment_goes_on_and_asks_for_hardly_anythi
         // What the report says of the run counts both attempts.
         let told = report.traffic.http_calls;
         assert!(told <= spent && told * 10 >= calls * 9, "{told} of {spent}");
+        assert_costs_add_up(&report);
+        let members = line(&report, "group members").cost;
+        let whole = line(&undisturbed_report, "group members").cost;
+        let pages = (members.pages, whole.pages);
+        assert!(
+            pages.0 * 10 >= pages.1 * 9 && pages.0 * 10 <= pages.1 * 11,
+            "{pages:?}"
+        );
         for line in &report.collections {
             let is_whole = matches!(
                 line.status,

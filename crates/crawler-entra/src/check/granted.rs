@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::graph::{Graph, GraphError, Meter, Version};
+use crate::graph::{Answered, Graph, GraphError, Meter, Version};
 
 /// Application id of Microsoft Graph, the same in every tenant and cloud.
 const MICROSOFT_GRAPH: &str = "00000003-0000-0000-c000-000000000000";
@@ -33,6 +33,9 @@ struct GraphPrincipal {
     id: Uuid,
     app_roles: Vec<AppRole>,
 }
+
+impl Answered for Principal {}
+impl Answered for GraphPrincipal {}
 
 #[derive(Deserialize)]
 struct AppRole {

@@ -151,6 +151,15 @@ pub(super) struct Args {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub sweeps: Option<bool>,
 
+    /// Read what Graph does not tell the changes of (who holds app roles, federated credentials, sign-ins) when the last full
+    /// reading is older [default: 20h]
+    #[arg(long, value_parser = parse_span, value_name = "SPAN")]
+    pub untold_read_every: Option<Duration>,
+
+    /// Requests for access packages are read so many days back [default: 90]
+    #[arg(long, value_name = "DAYS")]
+    pub request_window_days: Option<u32>,
+
     /// How to sign in, when the file does not make it clear
     #[arg(
         long,
@@ -282,6 +291,8 @@ impl Args {
             },
             mode: self.mode.map(Mode::from),
             full_read_every: self.full_read_every,
+            untold_read_every: self.untold_read_every,
+            request_window_days: self.request_window_days,
             custom_user_attributes: self.custom_user_attributes.map(without_blanks),
             custom_group_attributes: self.custom_group_attributes.map(without_blanks),
             identity_filter: self.identity_filter,

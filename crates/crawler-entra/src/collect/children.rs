@@ -4,7 +4,7 @@
 mod sweep;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -22,10 +22,11 @@ use uuid::Uuid;
 use super::{
     collection::{Collection, Ending, Run, commit, missing_permission, push_windows},
     feed::Parent,
+    seen::Seen,
 };
 use crate::{
     delta,
-    graph::{GraphError, MAX_RESTARTS, NextLink, Page, SubRequest, Version},
+    graph::{GraphError, NextLink, Page, Restarts, SubRequest, Version},
     journal::entry,
     mapping::{Mapped, Row, Windows},
     sink::Sink,
@@ -64,7 +65,7 @@ pub(super) struct ChildList<R> {
 /// What a parent's list has brought so far.
 enum Brought<R: Row> {
     /// Sent page by page: the rows that were sent, so that a list that starts again sends none twice.
-    Sent(HashSet<R::Key>),
+    Sent(Seen),
     /// Kept until the list ends: only then is it known which window a row shows.
     Kept(Windows<R>),
 }
@@ -306,11 +307,11 @@ impl<R: Row> ChildReader<R> {
         first: Value,
     ) -> Result<(), Stopped> {
         let mut first = Page::deserialize(first).ok();
-        let mut restarts = 0;
+        let mut restarts = Restarts::default();
         let mut brought = if self.list.has_windows {
             Brought::Kept(Windows::default())
         } else {
-            Brought::Sent(HashSet::new())
+            Brought::Sent(Seen::default())
         };
         let ended = loop {
             let page = if let Some(page) = first.take() {
@@ -323,10 +324,7 @@ impl<R: Row> ChildReader<R> {
                 }
             };
             match self.read_pages(run, parent, page, &mut brought).await {
-                Err(Stopped::Source(GraphError::ExpiredPageToken | GraphError::PagingLoop))
-                    if restarts < MAX_RESTARTS =>
-                {
-                    restarts += 1;
+                Err(Stopped::Source(error)) if restarts.allow(&error) => {
                     if let Brought::Kept(windows) = &mut brought {
                         *windows = Windows::default();
                     }
@@ -334,6 +332,7 @@ impl<R: Row> ChildReader<R> {
                 ended => break ended,
             }
         };
+        restarts.end(&ended, &self.collection.meter);
         match brought {
             Brought::Sent(_) => ended,
             Brought::Kept(windows) => {
@@ -365,7 +364,7 @@ impl<R: Row> ChildReader<R> {
                         }
                         match brought {
                             Brought::Sent(seen) => {
-                                if seen.insert(record.row_key()) {
+                                if seen.is_new(&record.row_key()) {
                                     records.push(*record);
                                 }
                             }

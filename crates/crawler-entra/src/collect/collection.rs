@@ -9,7 +9,7 @@ use std::{
 };
 
 use contract::{
-    CheckpointEntry, CollectionReport, CollectionStatus, Failure, IngestAnswer, Traffic,
+    CheckpointEntry, CollectionReport, CollectionStatus, Cost, Failure, IngestAnswer, Traffic,
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     CrawlConfig, ProgressEvent, ProgressSink,
-    delta::Deltas,
+    delta::{Deltas, Endpoint},
     graph::{Graph, GraphError, Meter},
     journal::Journal,
     mapping::{Row, Windows},
@@ -45,6 +45,8 @@ impl Run {
     /// Remembers this, with what the run has cost so far.
     pub async fn save(&self, mut entries: Vec<CheckpointEntry>) -> Result<(), Stopped> {
         if self.journal.is_kept() {
+            let grown = self.graph.ledger.grown();
+            entries.extend(grown.iter().map(|(of, cost)| Journal::cost_entry(of, cost)));
             entries.push(Journal::traffic_entry(&self.traffic()));
             self.journal.save(entries).await?;
         }
@@ -54,14 +56,12 @@ impl Run {
     /// What the run has cost the source, earlier attempts included.
     pub fn traffic(&self) -> Traffic {
         let (before, now) = (self.journal.traffic_before(), self.graph.traffic());
+        // What collections cost has that of earlier attempts in it.
         Traffic {
             http_calls: before.http_calls + now.http_calls,
-            requests: before.requests + now.requests,
-            resource_units: before.resource_units + now.resource_units,
-            throttled: before.throttled + now.throttled,
-            retries: before.retries + now.retries,
             waited_ms: before.waited_ms + now.waited_ms,
             received_bytes: before.received_bytes + now.received_bytes,
+            ..now
         }
     }
 
@@ -77,7 +77,7 @@ pub(crate) struct Collection {
     permission: &'static str,
     progress: Arc<dyn ProgressSink>,
     journal: Arc<Journal>,
-    pub meter: Meter,
+    pub meter: Arc<Meter>,
     read: AtomicU64,
     started: Instant,
 }
@@ -167,7 +167,7 @@ impl Collection {
             permission,
             progress: run.progress.clone(),
             journal: run.journal.clone(),
-            meter: Meter::default(),
+            meter: run.graph.ledger.meter(name),
             read: AtomicU64::new(0),
             started: Instant::now(),
         }
@@ -225,7 +225,7 @@ impl Collection {
             deleted: answer.deleted,
             rejected: answer.rejected,
             held: answer.held,
-            requests: self.meter.requests(),
+            cost: self.meter.cost(),
             failed_parents: ending.failed_parents,
             failures: ending.failures,
             missing_permission: ending.missing_permission,
@@ -237,6 +237,37 @@ impl Collection {
         });
         report
     }
+}
+
+/// The lines of an endpoint of which nothing is to be read: nothing changed, or nothing tells whether anything did. `payer`
+/// is one of its collections that has begun, or one that was to be read for their sake.
+pub(super) fn as_it_was(endpoint: &Endpoint, payer: Collection) -> Vec<CollectionReport> {
+    let paid = payer.finish(Ending::complete(IngestAnswer::default()));
+    let mut lines = unread(endpoint);
+    for line in &mut lines {
+        if line.collection == paid.collection {
+            line.cost = paid.cost;
+            line.duration_ms = paid.duration_ms;
+        }
+    }
+    lines
+}
+
+/// The lines of an endpoint of which nothing is read.
+pub(super) fn unread(endpoint: &Endpoint) -> Vec<CollectionReport> {
+    let line = |name: &&'static str| {
+        let status = if endpoint.untold.contains(name) {
+            CollectionStatus::Skipped
+        } else {
+            CollectionStatus::Complete
+        };
+        CollectionReport {
+            status,
+            message: None,
+            ..skipped(name, "")
+        }
+    };
+    endpoint.collections.iter().map(line).collect()
 }
 
 /// The line of a collection that is not read.
@@ -251,7 +282,7 @@ pub(crate) fn skipped(name: &str, why: &str) -> CollectionReport {
         deleted: 0,
         rejected: 0,
         held: None,
-        requests: 0,
+        cost: Cost::default(),
         failed_parents: 0,
         failures: Vec::new(),
         missing_permission: None,

@@ -231,15 +231,15 @@ async fn contents(
     let asked = Arc::new(AtomicUsize::new(0));
     let shared = (reader.clone(), asked.clone());
     // The sites are known when all packages have told, so every attempt of the run asks all of them.
+    let read = move |run: Arc<Run>, packages: Vec<Parent>| {
+        let (reader, asked) = shared.clone();
+        async move {
+            asked.fetch_add(packages.len(), Ordering::Relaxed);
+            reader.read(&run, &packages).await;
+        }
+    };
     let all_read = Feed::unremembered(parents, is_whole)
-        .read(run, IN_FLIGHT, move |run, packages| {
-            let (reader, asked) = shared.clone();
-            async move {
-                asked.fetch_add(packages.len(), Ordering::Relaxed);
-                reader.read(&run, &packages).await;
-                Ok(Vec::new())
-            }
-        })
+        .read(run, IN_FLIGHT, read, async || Ok(Vec::new()))
         .await;
     let mut found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     let message = found.message();

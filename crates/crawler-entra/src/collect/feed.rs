@@ -240,43 +240,78 @@ impl Feed {
         (all, false)
     }
 
-    /// Reads the children of all parents with several tasks at once; true when all parents are known and every task came
-    /// to its end. `read` answers when what it read has landed, with what is to be remembered; its parents are then
-    /// forgotten.
-    pub async fn read<F, Reading>(self, run: &Arc<Run>, tasks: usize, read: F) -> bool
+    /// Reads the children of all parents with several tasks at once; true when all parents are known and everything came to
+    /// its end. `land` answers when what was read before the call has landed, with what is to be remembered; the parents
+    /// are then forgotten. Reading goes on meanwhile, so the register is asked as often as it can answer and no more often.
+    pub async fn read<F, Reading, L, Landing>(
+        self,
+        run: &Arc<Run>,
+        tasks: usize,
+        read: F,
+        land: L,
+    ) -> bool
     where
         F: Fn(Arc<Run>, Vec<Parent>) -> Reading + Clone + Send + 'static,
-        Reading: Future<Output = Result<Vec<CheckpointEntry>, Stopped>> + Send,
+        Reading: Future<Output = ()> + Send,
+        L: Fn() -> Landing,
+        Landing: Future<Output = Result<Vec<CheckpointEntry>, Stopped>>,
     {
-        let mark = Arc::new((self.stream.clone(), self.done.clone()));
+        let tasks = tasks.max(1);
+        let (stream, mark) = (self.stream.clone(), self.done.clone());
         let shared = Arc::new(Mutex::new(Shared {
             feed: self,
             is_whole: false,
         }));
+        // A register that lags behind makes the readers wait.
+        let (sender, was_read) = mpsc::channel(tasks);
         let mut readers = JoinSet::new();
-        for _ in 0..tasks.max(1) {
+        for _ in 0..tasks {
             let (run, shared, read) = (run.clone(), shared.clone(), read.clone());
-            let mark = mark.clone();
+            let sender = sender.clone();
             readers.spawn(async move {
                 while let Some(parents) = next(&shared).await {
-                    let done: Vec<CheckpointEntry> = parents
-                        .iter()
-                        .filter(|_| !mark.0.is_empty())
-                        .map(|parent| entry(mark.0.as_str(), parent.id.to_string(), mark.1.clone()))
-                        .collect();
-                    let mut entries = read(run.clone(), parents).await?;
-                    entries.extend(done);
-                    run.save(entries).await?;
+                    let ids: Vec<Uuid> = parents.iter().map(|parent| parent.id).collect();
+                    read(run.clone(), parents).await;
+                    if sender.send(ids).await.is_err() {
+                        return;
+                    }
                 }
-                Ok::<(), Stopped>(())
             });
         }
-        let mut all_ran = true;
+        drop(sender);
+        let landed = land_all(run, was_read, (&stream, &mark), land).await;
+        let mut all_ran = landed.is_ok();
         while let Some(reader) = readers.join_next().await {
-            all_ran &= matches!(reader, Ok(Ok(())));
+            all_ran &= reader.is_ok();
         }
         all_ran && shared.lock().await.is_whole
     }
+}
+
+/// Waits for parents that were read, lets what they brought land, and remembers that. One after the other, so that nothing
+/// about a parent is remembered later than that it is done.
+async fn land_all<L, Landing>(
+    run: &Run,
+    mut was_read: mpsc::Receiver<Vec<Uuid>>,
+    (stream, mark): (&str, &Value),
+    land: L,
+) -> Result<(), Stopped>
+where
+    L: Fn() -> Landing,
+    Landing: Future<Output = Result<Vec<CheckpointEntry>, Stopped>>,
+{
+    while let Some(mut parents) = was_read.recv().await {
+        while let Ok(more) = was_read.try_recv() {
+            parents.extend(more);
+        }
+        let mut entries = land().await?;
+        if !stream.is_empty() {
+            let done = parents.into_iter();
+            entries.extend(done.map(|id| entry(stream, id.to_string(), mark.clone())));
+        }
+        run.save(entries).await?;
+    }
+    Ok(())
 }
 
 async fn next(shared: &Mutex<Shared>) -> Option<Vec<Parent>> {

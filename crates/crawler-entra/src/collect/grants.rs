@@ -16,11 +16,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    collection::Run,
+    collection::{Run, as_it_was},
     list::{Landed, List, Reader, read_list},
     shelf::Shelf,
 };
 use crate::{
+    delta::{Endpoint, Way, find_way},
     graph::{GraphError, Version},
     mapping::{self, Grant, Mapped, Row},
     sink::Target,
@@ -65,25 +66,19 @@ struct GrantReader<'a> {
 /// Reads the tenant's delegated grants.
 pub(crate) async fn grants(run: Arc<Run>) -> Vec<CollectionReport> {
     let shelves = Shelves::new(&run);
-    let relative = format!(
-        "oauth2PermissionGrants?$select={}&$top={}",
-        mapping::GRANT_PROPERTIES,
-        run.config.tuning.page_size
-    );
-    let list = List {
-        version: Version::V1,
-        relative: &relative,
-    };
-    let mut reader = GrantReader {
-        shelves: &shelves,
-        seen: HashMap::new(),
-        unreadable: 0,
+    let endpoint = Endpoint {
+        name: "oauth2PermissionGrants",
+        select: mapping::GRANT_PROPERTIES.to_owned(),
+        collections: vec!["delegated grants", "tenant-wide grants"],
+        is_read_whole: true,
+        ..Endpoint::default()
     };
     // The first shelf pays for the requests of the shared list.
-    let read = read_list(&run, &shelves.of_users.collection, list, &mut reader).await;
-    let mut ended = match read {
-        Ok(()) if reader.unreadable > 0 => Err(Stopped::Source(GraphError::LimitedObjects)),
-        read => read,
+    let payer = &shelves.of_users.collection;
+    let mut ended = match find_way(&run, &endpoint, &payer.meter).await {
+        Ok(Way::Full) => read(&run, &shelves).await,
+        Ok(Way::Changes(_)) => return as_it_was(&endpoint, shelves.of_users.collection),
+        Err(stopped) => Err(stopped),
     };
     // Both land before either commits: a grant of one user can have become one of all.
     if ended.is_ok() {
@@ -97,6 +92,27 @@ pub(crate) async fn grants(run: Arc<Run>) -> Vec<CollectionReport> {
         shelves.of_all.end(&run, ended.as_ref()),
     );
     vec![of_users, of_all]
+}
+
+async fn read(run: &Run, shelves: &Shelves) -> Result<(), Stopped> {
+    let relative = format!(
+        "oauth2PermissionGrants?$select={}&$top={}",
+        mapping::GRANT_PROPERTIES,
+        run.config.tuning.page_size
+    );
+    let list = List {
+        version: Version::V1,
+        relative: &relative,
+    };
+    let mut reader = GrantReader {
+        shelves,
+        seen: HashMap::new(),
+        unreadable: 0,
+    };
+    match read_list(run, &shelves.of_users.collection, list, &mut reader).await {
+        Ok(()) if reader.unreadable > 0 => Err(Stopped::Source(GraphError::LimitedObjects)),
+        read => read,
+    }
 }
 
 impl Reader for GrantReader<'_> {

@@ -103,6 +103,7 @@ pub(crate) async fn groups_and_links(
         seen_with: format!("hidden members: {sees_hidden:?}"),
         of_objects: usize::from(plan.is_posted),
         collections,
+        ..Endpoint::default()
     };
     match find_way(&run, &endpoint, &collection.meter).await {
         Ok(Way::Full) => Box::pin(in_full(run, plan, collection, found)).await,

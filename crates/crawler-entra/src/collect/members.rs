@@ -90,18 +90,16 @@ async fn sweep_links(run: Arc<Run>, groups: Feed, readers: Readers) -> Vec<Colle
     let of_members = readers.clone();
     let read_members = move |run: Arc<Run>, groups: Vec<Parent>| {
         let readers = of_members.clone();
-        async move {
-            readers.read_members(&run, &groups).await;
-            readers.members.land().await
-        }
+        async move { readers.read_members(&run, &groups).await }
     };
+    let land_members = || readers.members.land();
     let (members_whole, owners_whole) = tokio::join!(
         read_rest(
             &run,
             "group members",
-            without_members,
-            is_whole,
-            read_members
+            (without_members, is_whole),
+            read_members,
+            land_members
         ),
         read_unswept(
             &run,
@@ -135,15 +133,11 @@ async fn read_links(run: Arc<Run>, groups: Feed, readers: Readers) -> Vec<Collec
     let readers = Arc::new(readers);
     let tasks = run.config.tuning.in_flight;
     let shared = readers.clone();
-    let is_whole = groups
-        .read(&run, tasks, move |run, groups| {
-            let readers = shared.clone();
-            async move {
-                readers.read(&run, &groups).await;
-                readers.land().await
-            }
-        })
-        .await;
+    let read = move |run: Arc<Run>, groups: Vec<Parent>| {
+        let readers = shared.clone();
+        async move { readers.read(&run, &groups).await }
+    };
+    let is_whole = groups.read(&run, tasks, read, || readers.land()).await;
     // Every task gave its share back, so this is the last one; should one not have, the sessions expire unharmed.
     let Some(readers) = Arc::into_inner(readers) else {
         return Vec::new();

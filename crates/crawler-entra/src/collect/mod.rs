@@ -28,6 +28,7 @@ mod removals;
 mod reread;
 mod reviews;
 mod roles;
+mod seen;
 mod shelf;
 mod sign_ins;
 mod units;

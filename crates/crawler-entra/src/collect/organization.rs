@@ -1,12 +1,13 @@
 //! The tenant itself: its id and name become the system that everything else belongs to.
 
 use contract::records::{ExtendedAttributes, System};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     CrawlConfig,
-    graph::{Graph, GraphError, Meter, Page, Version},
+    graph::{Graph, GraphError, Meter, Page, SubRequest, Version},
     mapping::Object,
 };
 
@@ -24,11 +25,7 @@ pub(crate) async fn organization(
         "organization?$select=id,displayName,verifiedDomains,tenantType,countryLetterCode",
         meter,
     );
-    let (page, domains, skus) = tokio::join!(
-        page,
-        around(graph, "domains", DOMAIN_FIELDS, meter),
-        around(graph, "subscribedSkus", SKU_FIELDS, meter),
-    );
+    let (page, (domains, skus)) = tokio::join!(page, around(graph, meter));
     let page: Page = page?;
     let tenant = page.value.into_iter().find_map(Object::read);
     let (id, mut tenant) = tenant.ok_or(GraphError::LimitedObjects)?;
@@ -57,10 +54,22 @@ const SKU_FIELDS: &[&str] = &[
     "servicePlans",
 ];
 
-/// A short list that says more about the tenant, in an order of its own. What may not be read is left out, and stays as it
+/// Domains and subscriptions: short lists that say more about the tenant. What may not be read is left out, and stays as it
 /// was: nothing depends on it.
-async fn around(graph: &Graph, list: &str, fields: &[&str], meter: &Meter) -> Option<Value> {
-    let page: Page = graph.get(Version::V1, list, meter).await.ok()?;
+async fn around(graph: &Graph, meter: &Meter) -> (Option<Value>, Option<Value>) {
+    let requests = ["/domains", "/subscribedSkus"].map(|list| SubRequest {
+        url: list.to_owned(),
+        estimate: 1.0,
+    });
+    let answers = graph.batch(Version::V1, &requests, meter).await;
+    let mut answers = answers.unwrap_or_default().into_iter();
+    let mut next = |fields| kept(answers.next()?.ok()?, fields);
+    (next(DOMAIN_FIELDS), next(SKU_FIELDS))
+}
+
+/// These fields of a list of one page, in an order of its own.
+fn kept(page: Value, fields: &[&str]) -> Option<Value> {
+    let page = Page::deserialize(page).ok()?;
     if page.next_link.is_some() {
         return None;
     }

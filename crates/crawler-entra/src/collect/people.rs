@@ -2,7 +2,7 @@
 //!
 //! None of it is asked of Graph; all of it is as complete as the list of users is. A list that breaks off removes nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use contract::{
     CollectionReport, Entity,
@@ -24,6 +24,10 @@ use crate::{
 
 /// Records for which a session is not opened yet or that fill a batch.
 const AT_ONCE: usize = 1_000;
+
+/// The names of the collections of identities, and of departments.
+const IDENTITIES: [&str; 2] = ["identities", "identity accounts"];
+const DEPARTMENTS: [&str; 2] = ["departments", "department members"];
 
 /// The people behind the users of a list.
 pub(super) struct People {
@@ -61,25 +65,45 @@ struct Departments {
     sink: Sink<Context>,
     members_sink: Sink<ContextMember>,
     numbers: HashMap<String, u32>,
-    members: Vec<Belongs>,
-}
-
-/// A user in a department.
-struct Belongs {
-    department: u32,
-    principal: Uuid,
-    identity: Option<Uuid>,
+    /// Users, each with the number of a department; their people, where those are known. Kept small: there is one for each
+    /// user of the tenant until the list ends.
+    principals: Vec<(u32, Uuid)>,
+    identities: Vec<(u32, Uuid)>,
 }
 
 impl People {
+    /// What people are made by. Departments hold people where people are known, so it is theirs, too.
+    pub fn question(run: &Run) -> String {
+        let filter = run.config.identity_filter.as_ref();
+        filter.map_or("none".to_owned(), |filter| {
+            let key = run.config.identity_key;
+            format!("{}:{key:?}", filter.fingerprint())
+        })
+    }
+
+    /// The names of the collections that the configuration asks for.
+    pub fn names(run: &Run) -> Vec<&'static str> {
+        let (has_filter, has_contexts) = (
+            run.config.identity_filter.is_some(),
+            run.config.selection.contexts,
+        );
+        [(has_filter, IDENTITIES), (has_contexts, DEPARTMENTS)]
+            .into_iter()
+            .filter(|(is_wanted, _)| *is_wanted)
+            .flat_map(|(_, names)| names)
+            .collect()
+    }
+
+    /// The lines of what the configuration does not ask for.
+    pub fn unwanted(run: &Run) -> Option<CollectionReport> {
+        let has_filter = run.config.identity_filter.is_some();
+        (!has_filter).then(|| skipped(IDENTITIES[0], "no identity filter says who is a person"))
+    }
+
     /// What the configuration asks for.
     pub fn of(run: &Run) -> Self {
         let filter = run.config.identity_filter.clone();
-        // Departments hold people where people are known, so the filter is part of what they were asked by.
-        let question = filter.as_ref().map_or("none".to_owned(), |filter| {
-            let key = run.config.identity_key;
-            format!("{}:{key:?}", filter.fingerprint())
-        });
+        let question = Self::question(run);
         Self {
             tenant: run.tenant_id,
             departments: run
@@ -99,7 +123,8 @@ impl People {
             identities.waiting.clear();
         }
         if let Some(departments) = &mut self.departments {
-            departments.members.clear();
+            departments.principals.clear();
+            departments.identities.clear();
             departments.numbers.clear();
         }
     }
@@ -117,11 +142,10 @@ impl People {
                 && let Some(name) = mapping::department_name(user)
             {
                 let department = departments.number(name);
-                departments.members.push(Belongs {
-                    department,
-                    principal,
-                    identity,
-                });
+                departments.principals.push((department, principal));
+                departments
+                    .identities
+                    .extend(identity.map(|identity| (department, identity)));
             }
         }
         match &self.identities {
@@ -138,10 +162,7 @@ impl People {
             .is_some_and(|identities| !identities.is_empty());
         let mut reports = match self.identities {
             Some(identities) => identities.finish(run, ended).await,
-            None => vec![skipped(
-                "identities",
-                "no identity filter says who is a person",
-            )],
+            None => Self::unwanted(run).into_iter().collect(),
         };
         if let Some(departments) = self.departments {
             reports.extend(
@@ -167,8 +188,8 @@ impl Identities {
         Self {
             filter,
             key: run.config.identity_key,
-            collection: Collection::start(run, "identities", PERMISSION),
-            members_collection: Collection::start(run, "identity accounts", PERMISSION),
+            collection: Collection::start(run, IDENTITIES[0], PERMISSION),
+            members_collection: Collection::start(run, IDENTITIES[1], PERMISSION),
             sink: run.sink(target(Entity::Identities)),
             members_sink: run.sink(target(Entity::IdentityMembers)),
             waiting: BTreeMap::new(),
@@ -282,12 +303,13 @@ impl Departments {
         let scope = [("contextType", &context_type::DEPARTMENT)];
         let target = |entity| Target::new(entity, &scope, &format!("entra:departments:{question}"));
         Self {
-            collection: Collection::start(run, "departments", PERMISSION),
-            members_collection: Collection::start(run, "department members", PERMISSION),
+            collection: Collection::start(run, DEPARTMENTS[0], PERMISSION),
+            members_collection: Collection::start(run, DEPARTMENTS[1], PERMISSION),
             sink: run.sink(target(Entity::Contexts)),
             members_sink: run.sink(target(Entity::ContextMembers)),
             numbers: HashMap::new(),
-            members: Vec::new(),
+            principals: Vec::new(),
+            identities: Vec::new(),
         }
     }
 
@@ -300,12 +322,15 @@ impl Departments {
         number
     }
 
-    async fn push(&self, tenant: Uuid, has_identities: bool) -> Result<(), Stopped> {
-        let member_type = if has_identities {
-            "Identity"
+    async fn push(&mut self, tenant: Uuid, has_identities: bool) -> Result<(), Stopped> {
+        let (member_type, mut members) = if has_identities {
+            ("Identity", std::mem::take(&mut self.identities))
         } else {
-            "Principal"
+            ("Principal", std::mem::take(&mut self.principals))
         };
+        // Several accounts of one person are in a department once.
+        members.sort_unstable();
+        members.dedup();
         let mut names: Vec<(&String, &u32)> = self.numbers.iter().collect();
         names.sort_unstable_by_key(|(_, number)| **number);
         let ids: Vec<Uuid> = names
@@ -319,20 +344,16 @@ impl Departments {
             .collect();
         self.sink.push_all(&contexts).await?;
         self.collection.add(contexts.len() as u64);
-        let mut seen = HashSet::new();
-        for some in self.members.chunks(AT_ONCE) {
+        for some in members.chunks(AT_ONCE) {
             let records: Vec<ContextMember> = some
                 .iter()
-                .filter_map(|belongs| {
-                    let member = if has_identities {
-                        belongs.identity?
-                    } else {
-                        belongs.principal
-                    };
-                    // Several accounts of one person are in a department once.
-                    let is_new = seen.insert((belongs.department, member));
-                    let department = ids.get(belongs.department as usize)?;
-                    is_new.then(|| mapping::department_member(*department, member, member_type))
+                .filter_map(|(department, member)| {
+                    let department = ids.get(*department as usize)?;
+                    Some(mapping::department_member(
+                        *department,
+                        *member,
+                        member_type,
+                    ))
                 })
                 .collect();
             self.members_sink.push_all(&records).await?;
@@ -342,7 +363,7 @@ impl Departments {
     }
 
     async fn finish(
-        self,
+        mut self,
         run: &Run,
         tenant: Uuid,
         has_identities: bool,

@@ -126,19 +126,20 @@ async fn read_groups(run: &Arc<Run>, readers: &Arc<Readers>, candidates: &Candid
     };
     let shared = readers.clone();
     let tasks = run.config.tuning.in_flight.min(IN_FLIGHT);
-    feed.read(run, tasks, move |run, groups| {
+    let read = move |run: Arc<Run>, groups: Vec<Parent>| {
         let readers = shared.clone();
         async move {
             tokio::join!(
                 readers.eligible.read(&run, &groups),
                 readers.active.read(&run, &groups)
             );
-            let (eligible, active) =
-                tokio::try_join!(readers.eligible.land(), readers.active.land())?;
-            Ok([eligible, active].concat())
         }
-    })
-    .await
+    };
+    let land = async || {
+        let (eligible, active) = tokio::try_join!(readers.eligible.land(), readers.active.land())?;
+        Ok([eligible, active].concat())
+    };
+    feed.read(run, tasks, read, land).await
 }
 
 /// The address of a group's list.

@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 use super::{
     changed_principals::{Kind, changed_principals},
-    collection::{Collection, Ending, Run, close, commit, hint_at},
+    collection::{Collection, Ending, Run, close, commit, hint_at, unread},
     list::{Landed, List, Reader, read_list},
     people::People,
 };
 use crate::{
     delta::{Change, Endpoint, Way, find_way},
-    graph::{GraphError, Meter, Page, Version},
+    graph::{GraphError, Page, Version},
     mapping,
     sink::{Sink, Target},
     stopping::Stopped,
@@ -98,16 +98,10 @@ pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
     ];
     let select = select_list(mapping::USER_PROPERTIES, &custom);
     let query = format!("$select={select}&$expand=manager($select=id)");
-    let way = if is_merged || makes_people(&run) {
+    let endpoint = endpoint_of_users(&run, format!("{select},manager"), &custom);
+    let way = if is_merged {
         Ok(Way::Full)
     } else {
-        let endpoint = Endpoint {
-            name: "users",
-            select: format!("{select},manager"),
-            seen_with: String::new(),
-            collections: vec!["users", "guests"],
-            of_objects: 2,
-        };
         find_way(&run, &endpoint, &lanes[0].collection.meter).await
     };
     let mut reports = match way {
@@ -118,8 +112,10 @@ pub(crate) async fn users(run: Arc<Run>) -> Vec<CollectionReport> {
         }
         Ok(Way::Changes(changes)) => {
             let mut reports = changed(&run, "users", &query, mapping::user, &changes, lanes).await;
-            // Nobody wants any; the lines say so.
-            reports.extend(People::of(&run).finish(&run, &Ok(())).await);
+            // Where people are made of users, nothing changed; the others' lines say that nobody wants any.
+            let people = unread(&endpoint).into_iter().skip(endpoint.of_objects);
+            reports.extend(people);
+            reports.extend(People::unwanted(&run));
             reports
         }
         Err(stopped) => finish(&run, lanes, Err(&stopped)).await,
@@ -152,9 +148,21 @@ pub(super) fn lanes_of_service_principals(run: &Run, permission: &'static str) -
     ]
 }
 
-/// Are identities or departments made of the users? They are known only when all users are.
-fn makes_people(run: &Run) -> bool {
-    run.config.selection.contexts || run.config.identity_filter.is_some()
+/// What tells of changes. What is made of users is known when all of them are, so that any change has them all read.
+fn endpoint_of_users(run: &Run, select: String, custom: &[String]) -> Endpoint {
+    let people = People::names(run);
+    let guarded = mapping::GUARDED_USER_PROPERTIES;
+    let is_untold = |name: &String| guarded.iter().any(|(guarded, _)| guarded == name);
+    Endpoint {
+        name: "users",
+        select,
+        seen_with: People::question(run),
+        is_read_whole: !people.is_empty(),
+        collections: ["users", "guests"].into_iter().chain(people).collect(),
+        of_objects: 2,
+        has_untold_properties: custom.iter().any(is_untold),
+        ..Endpoint::default()
+    }
 }
 
 /// Reads only the service principals that changed, where that can be told. `None`: all are to be read.
@@ -166,11 +174,12 @@ pub(super) async fn changed_service_principals(
     let endpoint = Endpoint {
         name: "servicePrincipals",
         select: select.clone(),
-        seen_with: String::new(),
         collections: NAMES_OF_SERVICE_PRINCIPALS.to_vec(),
         of_objects: 3,
+        ..Endpoint::default()
     };
-    match find_way(run, &endpoint, &Meter::default()).await {
+    let meter = run.graph.ledger.meter(NAMES_OF_SERVICE_PRINCIPALS[0]);
+    match find_way(run, &endpoint, &meter).await {
         Ok(Way::Full) => None,
         Ok(Way::Changes(changes)) => {
             let lanes = lanes_of_service_principals(run, permission);
@@ -208,7 +217,7 @@ async fn changed(
 
 /// Properties that are guarded by a permission of their own, are asked for, and are refused; with that permission.
 async fn refused_properties(run: &Run, names: &[String]) -> Vec<(&'static str, &'static str)> {
-    let meter = Meter::default();
+    let meter = run.graph.ledger.meter("users");
     let mut refused = Vec::new();
     for (property, permission) in mapping::GUARDED_USER_PROPERTIES {
         if !names.iter().any(|name| name == property) {

@@ -11,13 +11,14 @@ use uuid::Uuid;
 
 use super::{
     children::{ChildList, ChildReader, Sweep, read_unswept, sweep},
-    collection::{Collection, Ending, Run},
+    collection::{Collection, Ending, Run, as_it_was},
     feed::{Feed, Feeder, Parent, feed},
     list::{Landed, List, Reader, number, read_list},
     principals::select_list,
     shelf::Shelf,
 };
 use crate::{
+    delta::{Endpoint, Way, find_way},
     graph::{GraphError, Version},
     mapping::{self, Mapped, Object},
     sink::Target,
@@ -169,17 +170,27 @@ pub(crate) async fn registrations(
     let spare = shelf
         .is_none()
         .then(|| Collection::start(&run, "list of app registrations", PERMISSION));
+    // Either one or the other pays for the list.
+    let payer = (shelf.as_ref().map(|shelf| &shelf.collection)).or(spare.as_ref());
+    let endpoint = endpoint(with_resources, with_links);
+    let begun = match payer {
+        Some(payer) => find_way(&run, &endpoint, &payer.meter).await,
+        None => Ok(Way::Full),
+    };
+    if let Ok(Way::Changes(_)) = begun {
+        let payer = shelf.map(|shelf| shelf.collection).or(spare);
+        return payer.map_or_else(Vec::new, |payer| as_it_was(&endpoint, payer));
+    }
     let readers = Arc::new(Readers::new(&run, with_resources, with_links));
     let (feeder, parents) = feed(&run, "app registrations");
     let reading = async {
-        // Either one or the other pays for the list.
-        match shelf
-            .as_ref()
-            .map(|shelf| &shelf.collection)
-            .or(spare.as_ref())
-        {
-            Some(payer) => read_registrations(&run, payer, shelf.as_ref(), feeder).await,
-            None => (Ok(()), true),
+        match (payer, begun) {
+            (Some(payer), Ok(_)) => read_registrations(&run, payer, shelf.as_ref(), feeder).await,
+            (_, Err(stopped)) => {
+                feeder.end(false).await;
+                (Err(stopped), true)
+            }
+            (None, Ok(_)) => (Ok(()), true),
         }
     };
     let ((ended, is_empty), is_whole) =
@@ -198,6 +209,39 @@ pub(crate) async fn registrations(
         reports.extend(readers.end(&run, refused, is_whole).await);
     }
     reports
+}
+
+/// What tells of changes.
+fn endpoint(with_resources: bool, with_links: bool) -> Endpoint {
+    let (mut collections, mut untold) = (Vec::new(), Vec::new());
+    let mut watched = select_list(registration_properties(with_resources), &[]);
+    if with_resources {
+        collections.push("app registrations");
+    }
+    if with_links {
+        collections.push("app registration owners");
+        watched.push_str(",owners");
+    }
+    if with_resources {
+        collections.push("federated credentials");
+        untold.push("federated credentials");
+    }
+    Endpoint {
+        name: "applications",
+        select: watched,
+        collections,
+        untold,
+        is_read_whole: true,
+        ..Endpoint::default()
+    }
+}
+
+fn registration_properties(with_resources: bool) -> &'static [&'static str] {
+    if with_resources {
+        mapping::REGISTRATION_PROPERTIES
+    } else {
+        mapping::REGISTRATION_NAMES
+    }
 }
 
 const OWNERS_OF_ALL: Sweep = Sweep {
@@ -244,15 +288,12 @@ async fn read_children(run: &Arc<Run>, parents: Feed, readers: Arc<Readers>) -> 
         return Box::pin(sweep_children(run, parents, readers)).await;
     }
     let tasks = run.config.tuning.in_flight;
-    parents
-        .read(run, tasks, move |run, parents| {
-            let readers = readers.clone();
-            async move {
-                readers.read(&run, &parents).await;
-                readers.land().await
-            }
-        })
-        .await
+    let shared = readers.clone();
+    let read = move |run: Arc<Run>, parents: Vec<Parent>| {
+        let readers = shared.clone();
+        async move { readers.read(&run, &parents).await }
+    };
+    parents.read(run, tasks, read, || readers.land()).await
 }
 
 /// Reads the list; tells how it ended and whether it brought nothing at all.
@@ -262,11 +303,7 @@ async fn read_registrations(
     shelf: Option<&Shelf<Resource>>,
     feeder: Feeder,
 ) -> (Result<(), Stopped>, bool) {
-    let properties = if shelf.is_some() {
-        mapping::REGISTRATION_PROPERTIES
-    } else {
-        mapping::REGISTRATION_NAMES
-    };
+    let properties = registration_properties(shelf.is_some());
     let relative = format!(
         "applications?$select={}&$top={}",
         select_list(properties, &[]),

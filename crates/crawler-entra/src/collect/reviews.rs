@@ -60,14 +60,11 @@ pub(crate) async fn review_decisions(run: Arc<Run>) -> CollectionReport {
     let shared = reader.clone();
     let feed = Feed::of(&run, "review rounds", known.parents, !known.has_unreadable).await;
     let all_read = if let Ok(feed) = feed {
-        feed.read(&run, IN_FLIGHT, move |run, rounds| {
+        let read = move |run: Arc<Run>, rounds: Vec<Parent>| {
             let reader = shared.clone();
-            async move {
-                reader.read(&run, &rounds).await;
-                reader.land().await
-            }
-        })
-        .await
+            async move { reader.read(&run, &rounds).await }
+        };
+        feed.read(&run, IN_FLIGHT, read, || reader.land()).await
     } else {
         drop(shared);
         false

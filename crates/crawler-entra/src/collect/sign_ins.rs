@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    collection::{Collection, Run, end_shared},
+    collection::{Collection, Run, end_shared, unread},
     list::{Landed, List, Reader, number, read_list},
 };
 use crate::{
-    graph::{GraphError, Version},
+    delta::{Endpoint, Way, find_way},
+    graph::{GraphError, Meter, Version},
     mapping::{self, SIGN_IN_KINDS, SIGN_IN_PROPERTIES},
     sink::{Sink, Target},
     stopping::Stopped,
@@ -106,6 +107,17 @@ impl ActivityReader<'_> {
 
 /// When users last signed in.
 pub(crate) async fn sign_ins(run: Arc<Run>) -> Vec<CollectionReport> {
+    let endpoint = Endpoint {
+        name: "signIns",
+        select: SIGN_IN_PROPERTIES.join(","),
+        collections: NAMES_OF_SIGN_INS.to_vec(),
+        untold: NAMES_OF_SIGN_INS.to_vec(),
+        is_silent: true,
+        ..Endpoint::default()
+    };
+    if let Ok(Way::Changes(_)) = find_way(&run, &endpoint, &Meter::default()).await {
+        return unread(&endpoint);
+    }
     let kinds: Vec<Kind> = SIGN_IN_KINDS
         .into_iter()
         .zip(NAMES_OF_SIGN_INS)

@@ -12,11 +12,12 @@ use uuid::Uuid;
 
 use super::{
     children::{ChildList, ChildReader},
-    collection::{Collection, Run, end_shared},
+    collection::{Collection, Run, as_it_was, end_shared},
     feed::{Feed, Parent},
     list::{List, read_all},
 };
 use crate::{
+    delta::{Endpoint, Way, find_way},
     graph::{GraphError, Version},
     mapping::{self, Mapped, UNIT_PROPERTIES},
     sink::{Sink, Target},
@@ -49,11 +50,15 @@ pub(crate) async fn administrative_units(run: Arc<Run>, wanted: UnitsAs) -> Vec<
         "unit contexts"
     };
     let collection = Collection::start(&run, name, PERMISSION);
-    let read = read_units(&run, &collection).await;
-    let (units, ended) = match read {
-        Ok((units, true)) => (units, Ok(())),
-        Ok((units, false)) => (units, Err(GraphError::LimitedObjects.into())),
-        Err(error) => (Vec::new(), Err(error.into())),
+    let endpoint = endpoint(&run, wanted).await;
+    let (units, ended) = match find_way(&run, &endpoint, &collection.meter).await {
+        Ok(Way::Full) => match read_units(&run, &collection).await {
+            Ok((units, true)) => (units, Ok(())),
+            Ok((units, false)) => (units, Err(GraphError::LimitedObjects.into())),
+            Err(error) => (Vec::new(), Err(error.into())),
+        },
+        Ok(Way::Changes(_)) => return as_it_was(&endpoint, collection),
+        Err(stopped) => (Vec::new(), Err(stopped)),
     };
     collection.add(units.len() as u64);
     let mut reports = Vec::new();
@@ -79,6 +84,29 @@ pub(crate) async fn administrative_units(run: Arc<Run>, wanted: UnitsAs) -> Vec<
         reports.push(members(&run, &units, &ended).await);
     }
     reports
+}
+
+/// What tells of changes.
+async fn endpoint(run: &Run, wanted: UnitsAs) -> Endpoint {
+    let mut collections = Vec::new();
+    let mut watched = UNIT_PROPERTIES.join(",");
+    if wanted.resources {
+        collections.push("administrative units");
+    }
+    if wanted.contexts {
+        collections.extend(["unit contexts", "unit members"]);
+        watched.push_str(",members");
+    }
+    let sees_hidden = run.graph.has_permission(HIDDEN_PERMISSION).await;
+    Endpoint {
+        name: "directory/administrativeUnits",
+        select: watched,
+        // A unit that did not change shows its members as soon as that is allowed.
+        seen_with: format!("hidden members: {sees_hidden:?}"),
+        collections,
+        is_read_whole: true,
+        ..Endpoint::default()
+    }
 }
 
 fn unit_contexts(run: &Run) -> Collection {
@@ -154,14 +182,11 @@ async fn members(
     let feed = Feed::of(run, "administrative units", parents, ended.is_ok()).await;
     let is_whole = if let Ok(feed) = feed {
         let tasks = run.config.tuning.in_flight;
-        feed.read(run, tasks, move |run, units| {
+        let read = move |run: Arc<Run>, units: Vec<Parent>| {
             let reader = shared.clone();
-            async move {
-                read_members(&run, &reader, &units).await;
-                reader.land().await
-            }
-        })
-        .await
+            async move { read_members(&run, &reader, &units).await }
+        };
+        feed.read(run, tasks, read, || reader.land()).await
     } else {
         drop(shared);
         false

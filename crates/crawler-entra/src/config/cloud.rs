@@ -21,11 +21,25 @@ pub enum Cloud {
     UsgovDod,
     /// China, operated by 21Vianet.
     China,
+    /// France, operated by Bleu.
+    Bleu,
+    /// Germany, operated by Delos.
+    Delos,
+    /// The government of Singapore.
+    Govsg,
 }
 
 impl Cloud {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Global, Self::Usgov, Self::UsgovDod, Self::China];
+    pub const ALL: [Self; 7] = [
+        Self::Global,
+        Self::Usgov,
+        Self::UsgovDod,
+        Self::China,
+        Self::Bleu,
+        Self::Delos,
+        Self::Govsg,
+    ];
 
     /// Where Graph is. Tokens, a managed identity's too, are asked for under this address.
     pub fn graph(self) -> Url {
@@ -34,6 +48,9 @@ impl Cloud {
             Self::Usgov => "https://graph.microsoft.us",
             Self::UsgovDod => "https://dod-graph.microsoft.us",
             Self::China => "https://microsoftgraph.chinacloudapi.cn",
+            Self::Bleu => "https://graph.svc.sovcloud.fr",
+            Self::Delos => "https://graph.svc.sovcloud.de",
+            Self::Govsg => "https://graph.svc.sovcloud.sg",
         })
     }
 
@@ -43,6 +60,9 @@ impl Cloud {
             Self::Global => GLOBAL_LOGIN,
             Self::Usgov | Self::UsgovDod => "https://login.microsoftonline.us",
             Self::China => "https://login.chinacloudapi.cn",
+            Self::Bleu => "https://login.sovcloud-identity.fr",
+            Self::Delos => "https://login.sovcloud-identity.de",
+            Self::Govsg => "https://login.sovcloud-identity.sg",
         })
     }
 
@@ -53,6 +73,9 @@ impl Cloud {
             Self::Usgov => "usgov",
             Self::UsgovDod => "usgov-dod",
             Self::China => "china",
+            Self::Bleu => "bleu",
+            Self::Delos => "delos",
+            Self::Govsg => "govsg",
         }
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    delta::{FULL_READ_EVERY, Mode},
+    delta::{FULL_READ_EVERY, Mode, UNTOLD_READ_EVERY},
     identity::{IdentityFilter, IdentityKey},
 };
 
@@ -37,6 +37,9 @@ pub struct ConfigFile {
     /// How often everything is read in any case, such as `7d`.
     #[serde(deserialize_with = "span")]
     pub full_read_every: Option<Duration>,
+    /// How often that is read which Graph does not tell the changes of, such as `20h`.
+    #[serde(deserialize_with = "span")]
+    pub untold_read_every: Option<Duration>,
     /// Further user properties.
     pub custom_user_attributes: Vec<String>,
     /// Further group properties.
@@ -138,6 +141,10 @@ pub struct Overrides {
     pub mode: Option<Mode>,
     /// How often everything is read in any case, instead of the file's.
     pub full_read_every: Option<Duration>,
+    /// How often that is read which Graph does not tell the changes of, instead of the file's.
+    pub untold_read_every: Option<Duration>,
+    /// How many days back requests are asked for, instead of the file's.
+    pub request_window_days: Option<u32>,
     /// Further user properties, instead of the file's.
     pub custom_user_attributes: Option<Vec<String>>,
     /// Further group properties, instead of the file's.
@@ -268,13 +275,16 @@ impl ConfigFile {
             mode: over.mode.or(self.mode).unwrap_or_default(),
             full_read_every: (over.full_read_every.or(self.full_read_every))
                 .unwrap_or(FULL_READ_EVERY),
+            untold_read_every: (over.untold_read_every.or(self.untold_read_every))
+                .unwrap_or(UNTOLD_READ_EVERY),
             custom_user_attributes: over
                 .custom_user_attributes
                 .unwrap_or(self.custom_user_attributes),
             custom_group_attributes: over
                 .custom_group_attributes
                 .unwrap_or(self.custom_group_attributes),
-            request_window_days: self.request_window_days.unwrap_or(REQUEST_WINDOW_DAYS),
+            request_window_days: (over.request_window_days.or(self.request_window_days))
+                .unwrap_or(REQUEST_WINDOW_DAYS),
             identity_filter: over.identity_filter.or(self.identity_filter),
             identity_key: over.identity_key.or(self.identity_key).unwrap_or_default(),
             refresh_views: refresh_views.unwrap_or(true),
@@ -455,7 +465,7 @@ mod tests {
         let file = ConfigFile::parse(
             r#"{"Graph": {"TenantId": "t", "ClientId": "2d7e5f90-c1a4-48b3-9e6d-0f8b3c5a7142",
                 "ClientSecret": "a", "BaseUrl": "https://file.example"},
-                "Sync": {"Pim": true, "Principals": false}, "CustomUserAttributes": ["a"], "RequestWindowDays": 30}"#,
+                "Sync": {"Pim": true, "Principals": false}, "CustomUserAttributes": ["a"]}"#,
         )
         .expect("usable");
         let config = file
@@ -473,7 +483,6 @@ mod tests {
         assert_eq!(config.graph.base_url.host_str(), Some("flag.example"));
         assert_eq!(secret_of(&config), "b");
         assert_eq!(config.custom_user_attributes, ["c"]);
-        assert_eq!(config.request_window_days, 30);
         assert!(!config.selection.pim);
         assert!(!config.selection.principals);
     }
@@ -493,6 +502,19 @@ mod tests {
         assert!(sweeps(r#""Sweeps": true, "#, None));
         assert!(!sweeps(r#""Sweeps": true, "#, Some(false)));
         assert!(sweeps("", Some(true)));
+    }
+
+    #[test]
+    fn requests_are_asked_for_as_far_back_as_the_flag_says_or_else_the_file() {
+        let text = r#"{"Graph": {"TenantId": "t", "ClientId": "2d7e5f90-c1a4-48b3-9e6d-0f8b3c5a7142",
+            "ClientSecret": "a"}, "RequestWindowDays": 30}"#;
+        for (flag, days) in [(None, 30), (Some(7), 7)] {
+            let config = ConfigFile::parse(text).expect("usable").resolve(Overrides {
+                request_window_days: flag,
+                ..register()
+            });
+            assert_eq!(config.expect("usable").request_window_days, days);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use crate::{
-    delta::{FULL_READ_EVERY, Mode},
+    delta::{FULL_READ_EVERY, Mode, UNTOLD_READ_EVERY},
     identity::{IdentityFilter, IdentityKey},
 };
 pub use cloud::{Cloud, GLOBAL_GRAPH, GLOBAL_LOGIN};
@@ -73,6 +73,8 @@ pub struct CrawlConfig {
     pub mode: Mode,
     /// With [`Mode::Auto`]: everything is read when the last full reading is older.
     pub full_read_every: Duration,
+    /// Unless everything is read: what Graph does not tell the changes of is read when the last full reading is older.
+    pub untold_read_every: Duration,
     /// Further user properties to read into the extended attributes.
     pub custom_user_attributes: Vec<String>,
     /// Further group properties to read into the extended attributes.
@@ -294,6 +296,7 @@ impl CrawlConfig {
             selection: Selection::default(),
             mode: Mode::default(),
             full_read_every: FULL_READ_EVERY,
+            untold_read_every: UNTOLD_READ_EVERY,
             custom_user_attributes: Vec::new(),
             custom_group_attributes: Vec::new(),
             request_window_days: REQUEST_WINDOW_DAYS,
@@ -340,7 +343,7 @@ impl CrawlConfig {
         }
         if self.request_window_days > LONGEST_REQUEST_WINDOW_DAYS {
             wrong.push(format!(
-                "RequestWindowDays must be at most {LONGEST_REQUEST_WINDOW_DAYS}"
+                "RequestWindowDays (--request-window-days) must be at most {LONGEST_REQUEST_WINDOW_DAYS}"
             ));
         }
         wrong

@@ -1,12 +1,14 @@
 //! The end of a run: where the next rounds begin is saved, and the report says how everything was read.
 
+use std::collections::BTreeMap;
+
 use contract::{CollectionReport, CollectionStatus, SaveDeltaToken, TokenText};
 use serde::Deserialize as _;
 use uuid::Uuid;
 
 use super::{
     lock,
-    token::Token,
+    token::{Lacking, Token},
     way::{Found, found_before},
 };
 use crate::{ProgressEvent, collect::Run, stopping::once_begun};
@@ -29,13 +31,8 @@ pub(crate) async fn keep_tokens(run: &Run, lines: &mut [CollectionReport]) {
         if !run.cancel.is_cancelled() {
             keep(run, found, lines).await;
         }
-        for line in lines.iter_mut() {
-            if let Some(why) = found.why.as_ref().filter(|_| found.feeds(line)) {
-                line.message = Some(match line.message.take() {
-                    Some(message) => format!("{message}; {why}"),
-                    None => why.clone(),
-                });
-            }
+        for line in lines.iter_mut().filter(|line| found.feeds(line)) {
+            found.say(line);
         }
     }
 }
@@ -43,6 +40,50 @@ pub(crate) async fn keep_tokens(run: &Run, lines: &mut [CollectionReport]) {
 impl Found {
     fn feeds(&self, line: &CollectionReport) -> bool {
         self.collections.contains(&line.collection)
+    }
+
+    /// Is this a collection that was left out because nothing tells whether it changed?
+    fn left_out(&self, line: &CollectionReport) -> bool {
+        !self.is_full && self.untold.contains(&line.collection)
+    }
+
+    /// Says in a line how its collection was read. What the last full reading could not see, a reading of changes does not
+    /// see either.
+    fn say(&self, line: &mut CollectionReport) {
+        if !self.is_full
+            && line.status == CollectionStatus::Complete
+            && let Some(lacking) = self.lacking.get(&line.collection)
+        {
+            line.status = CollectionStatus::Partial;
+            line.missing_permission
+                .clone_from(&lacking.missing_permission);
+            line.message = Some(format!("as in the last full reading: {}", lacking.reason));
+        }
+        let why = if self.left_out(line) {
+            &self.why_unread
+        } else {
+            &self.why
+        };
+        if let Some(why) = why {
+            line.message = Some(match line.message.take() {
+                Some(message) => format!("{message}; {why}"),
+                None => why.clone(),
+            });
+        }
+    }
+
+    /// What is known to be lacking now.
+    fn lacking(&self, lines: &[&CollectionReport]) -> BTreeMap<String, Lacking> {
+        let mut lacking = if self.is_full {
+            BTreeMap::new()
+        } else {
+            self.lacking.clone()
+        };
+        let partial = lines
+            .iter()
+            .filter(|line| line.status == CollectionStatus::Partial);
+        lacking.extend(partial.map(|line| (line.collection.clone(), Lacking::of(line))));
+        lacking
     }
 
     /// What to keep, if everything was read.
@@ -53,7 +94,7 @@ impl Found {
         let was_read = |line: &&CollectionReport| match line.status {
             CollectionStatus::Complete => true,
             CollectionStatus::Partial => is_forgiven(run, &line.collection),
-            _ => false,
+            _ => self.left_out(line),
         };
         if !lines.iter().all(was_read) {
             return None;
@@ -68,6 +109,7 @@ impl Found {
             link: self.link.clone()?,
             objects,
             again: unseen(run, &self.endpoint),
+            lacking: self.lacking(&lines),
         })
     }
 }

@@ -42,8 +42,13 @@ pub enum Mode {
 /// Everything is read once in a week unless the configuration says otherwise.
 pub const FULL_READ_EVERY: Duration = Duration::from_hours(7 * 24);
 
-/// Something of Graph that tells what changed in it.
+/// What Graph does not tell the changes of is read by every daily run, unless the configuration says otherwise.
+pub const UNTOLD_READ_EVERY: Duration = Duration::from_hours(20);
+
+/// Something of Graph that is read in full or by what changed in it.
+#[derive(Default)]
 pub(crate) struct Endpoint {
+    /// Its address below the version, where it has a delta function.
     pub name: &'static str,
     /// The properties and relations that are watched.
     pub select: String,
@@ -53,6 +58,21 @@ pub(crate) struct Endpoint {
     pub collections: Vec<&'static str>,
     /// How many of those have its own objects.
     pub of_objects: usize,
+    /// Everything is read when anything changed: a list costs little, or its objects are understood together only.
+    pub is_read_whole: bool,
+    /// Collections among those whose changes Graph does not tell: they are read when everything is.
+    pub untold: Vec<&'static str>,
+    /// Properties are read, too, whose changes Graph does not tell.
+    pub has_untold_properties: bool,
+    /// It has no delta function at all.
+    pub is_silent: bool,
+}
+
+impl Endpoint {
+    /// Could something change unnoticed?
+    fn hides_changes(&self) -> bool {
+        self.is_silent || self.has_untold_properties || !self.untold.is_empty()
+    }
 }
 
 /// An object to read again.

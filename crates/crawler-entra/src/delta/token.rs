@@ -1,6 +1,8 @@
 //! What is kept about an endpoint from run to run.
 
-use contract::MAX_TOKEN_BYTES;
+use std::collections::BTreeMap;
+
+use contract::{CollectionReport, MAX_TOKEN_BYTES};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -21,6 +23,33 @@ pub(super) struct Token {
     /// Objects to look at once more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub again: Vec<Uuid>,
+    /// What the last full reading could not see, by collection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lacking: BTreeMap<String, Lacking>,
+}
+
+/// Why a collection is not all there is, although reading again would bring nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Lacking {
+    pub missing_permission: Option<String>,
+    pub reason: String,
+}
+
+/// Characters of a reason that are kept.
+const REASON_LENGTH: usize = 200;
+
+impl Lacking {
+    /// What the line of a partial collection says.
+    pub fn of(line: &CollectionReport) -> Self {
+        let failure = line.failures.first().map(|failure| &failure.reason);
+        let reason = line.message.as_ref().or(failure);
+        let reason = reason.map_or("some of it could not be read", String::as_str);
+        Self {
+            missing_permission: line.missing_permission.clone(),
+            reason: reason.chars().take(REASON_LENGTH).collect(),
+        }
+    }
 }
 
 impl Token {
@@ -58,6 +87,13 @@ mod tests {
             link: "https://graph.example/v1.0/users/delta?$deltatoken=x".into(),
             objects: Some(7),
             again: vec![Uuid::from_u128(1)],
+            lacking: BTreeMap::from([(
+                "group members".to_owned(),
+                Lacking {
+                    missing_permission: Some("Member.Read.Hidden".into()),
+                    reason: "hidden".into(),
+                },
+            )]),
         };
         let text = token.text().expect("short enough");
         assert_eq!(Token::parse(&text), Some(token.clone()));
@@ -81,6 +117,7 @@ mod tests {
             seen_with: String::new(),
             collections: collections.to_vec(),
             of_objects: 1,
+            ..Endpoint::default()
         };
         let groups = config_hash(&endpoint("id", &["groups"]));
         assert_eq!(groups, config_hash(&endpoint("id", &["groups"])));

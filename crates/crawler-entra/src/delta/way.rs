@@ -1,6 +1,6 @@
 //! How an endpoint is read in this run, and why.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use contract::DeltaToken;
 use serde::{Deserialize, Serialize};
@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::{
     Change, Endpoint, Mode, Way, lock,
-    token::{Token, config_hash},
+    token::{Lacking, Token, config_hash},
 };
 use crate::{
     collect::Run,
-    graph::{GraphError, Meter},
+    graph::{Fault, GraphError, Meter},
     journal::entry,
     stopping::Stopped,
 };
@@ -52,6 +52,32 @@ pub(super) struct Found {
     pub collections: Vec<String>,
     /// How many of the collections have the endpoint's own objects.
     pub of_objects: usize,
+    /// Collections whose changes are not told, and which are not read unless everything is.
+    pub untold: Vec<String>,
+    /// Why those are not read, for the report.
+    pub why_unread: Option<String>,
+    /// What the last full reading could not see, by collection.
+    pub lacking: BTreeMap<String, Lacking>,
+}
+
+impl Found {
+    /// Everything of the endpoint is to be read, until something better is found.
+    fn full(endpoint: &Endpoint) -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            endpoint: endpoint.name.to_owned(),
+            config_hash: config_hash(endpoint),
+            is_full: true,
+            why: None,
+            link: None,
+            objects: None,
+            collections: names(&endpoint.collections),
+            of_objects: endpoint.of_objects,
+            untold: names(&endpoint.untold),
+            why_unread: None,
+            lacking: BTreeMap::new(),
+        }
+    }
 }
 
 /// What was found by earlier attempts of the run.
@@ -133,46 +159,30 @@ async fn look(
     endpoint: &Endpoint,
     meter: &Meter,
 ) -> Result<(Found, Vec<Change>), Stopped> {
-    let mut found = Found {
-        endpoint: endpoint.name.to_owned(),
-        config_hash: config_hash(endpoint),
-        is_full: true,
-        why: None,
-        link: None,
-        objects: None,
-        collections: endpoint
-            .collections
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect(),
-        of_objects: endpoint.of_objects,
-    };
-    let because = match usable(run, &found) {
+    let full = Found::full(endpoint);
+    let because = match usable(run, endpoint, &full) {
         Err(because) => because,
-        Ok((known, token)) => match follow(run, &token, meter).await? {
+        Ok((known, token)) if endpoint.is_silent => {
+            return Ok((not_read(full, known, token), Vec::new()));
+        }
+        Ok((known, token)) => match follow(run, endpoint, &token, meter).await? {
             Err(because) => because,
             Ok((changes, link)) => {
-                found.is_full = false;
-                found.objects = token.objects;
-                found.link = Some(link);
-                let gone = changes.iter().filter(|change| change.is_removed).count();
-                found.why = Some(format!(
-                    "only what changed in the last {}: {} to read again, {gone} said to be gone",
-                    readable(Duration::from_secs(known.age_seconds)),
-                    changes.len() - gone,
-                ));
-                return Ok((found, changes));
+                return Ok((only_changes(full, known, token, &changes, link), changes));
             }
         },
     };
+    let mut found = full;
     let mut why = because.why.map(|why| format!("read in full: {why}"));
     found.link = because.link;
-    if found.link.is_none() {
-        match run
+    if endpoint.is_silent {
+        // There is nothing to begin; that and when it was read is kept.
+        found.link = Some(String::new());
+    } else if found.link.is_none() {
+        let beginning = run
             .graph
-            .delta_from_now(endpoint.name, &endpoint.select, meter)
-            .await
-        {
+            .delta_from_now(endpoint.name, &endpoint.select, meter);
+        match beginning.await {
             Ok(link) => found.link = Some(link),
             Err(error) if ends_all(&error) => return Err(error.into()),
             Err(error) => {
@@ -185,8 +195,52 @@ async fn look(
     Ok((found, Vec::new()))
 }
 
+/// The way to read these changes and nothing else.
+fn only_changes(
+    full: Found,
+    known: &DeltaToken,
+    token: Token,
+    changes: &[Change],
+    link: String,
+) -> Found {
+    let since = readable(Duration::from_secs(known.age_seconds));
+    let gone = changes.iter().filter(|change| change.is_removed).count();
+    let why = if changes.is_empty() {
+        format!("nothing changed in the last {since}")
+    } else {
+        let there = changes.len() - gone;
+        format!(
+            "only what changed in the last {since}: {there} to read again, {gone} said to be gone"
+        )
+    };
+    Found {
+        why: Some(why),
+        link: Some(link),
+        ..not_read(full, known, token)
+    }
+}
+
+/// The way to read nothing.
+fn not_read(full: Found, known: &DeltaToken, token: Token) -> Found {
+    let age = known.full_read_age_seconds.unwrap_or(known.age_seconds);
+    let age = readable(Duration::from_secs(age));
+    let why =
+        format!("not read: Graph does not tell its changes, and the last reading was {age} ago");
+    Found {
+        is_full: false,
+        why_unread: Some(why),
+        objects: token.objects,
+        lacking: token.lacking,
+        ..full
+    }
+}
+
 /// The token of the endpoint, if it may be used.
-fn usable<'a>(run: &'a Run, found: &Found) -> Result<(&'a DeltaToken, Token), Because> {
+fn usable<'a>(
+    run: &'a Run,
+    endpoint: &Endpoint,
+    found: &Found,
+) -> Result<(&'a DeltaToken, Token), Because> {
     let mode = run.config.mode;
     if mode == Mode::Full {
         return Err(Because {
@@ -213,6 +267,12 @@ fn usable<'a>(run: &'a Run, found: &Found) -> Result<(&'a DeltaToken, Token), Be
             let age = readable(age);
             return Err(Because::of(format!("the last full reading was {age} ago")));
         }
+        Some(age) if endpoint.hides_changes() && age >= run.config.untold_read_every => {
+            let age = readable(age);
+            return Err(Because::of(format!(
+                "Graph does not tell every change, and the last full reading was {age} ago"
+            )));
+        }
         Some(_) => {}
     }
     match Token::parse(&known.token.0) {
@@ -224,25 +284,35 @@ fn usable<'a>(run: &'a Run, found: &Found) -> Result<(&'a DeltaToken, Token), Be
 /// What changed since the token, and where the next round begins; or why that is of no use.
 async fn follow(
     run: &Run,
+    endpoint: &Endpoint,
     token: &Token,
     meter: &Meter,
 ) -> Result<Result<(Vec<Change>, String), Because>, Stopped> {
     let few = |objects: u64| usize::try_from(objects / ONE_OF).unwrap_or(MAX_CHANGES);
-    let most = token
-        .objects
-        .map_or(MAX_CHANGES, |objects| few(objects).max(ALWAYS_FEW))
-        .min(MAX_CHANGES);
+    let most = match token.objects {
+        _ if endpoint.is_read_whole => 0,
+        Some(objects) => few(objects).clamp(ALWAYS_FEW, MAX_CHANGES),
+        None => MAX_CHANGES,
+    };
     let (mut named, link) = match run.graph.delta(&token.link, most, meter).await {
         Ok(told) => told,
         Err(error) if ends_all(&error) => return Err(error.into()),
         Err(error) => {
+            if matches!(error, GraphError::Refused { .. }) {
+                meter.got_over_one(Fault::RefusedDelta);
+            }
             let why = format!("the changes since the last run are not to be had ({error})");
             return Ok(Err(Because::of(why)));
         }
     };
     if named.len() > most {
+        let why = if most == 0 {
+            "something changed".to_owned()
+        } else {
+            format!("more than {most} objects changed")
+        };
         return Ok(Err(Because {
-            why: Some(format!("more than {most} objects changed")),
+            why: Some(why),
             link: (!link.is_empty()).then_some(link),
         }));
     }

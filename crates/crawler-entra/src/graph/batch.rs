@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use chrono::Utc;
+use contract::Recovered;
 use ingest_client::retry::parse_retry_after;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Graph, GraphError, Meter, Version,
-    client::{CONSISTENCY_LEVEL, EVENTUAL, MAX_REJECTED_TOKENS, Outgoing, count, needs_index},
+    Answered, Fault, Graph, GraphError, Meter, Version,
+    attempt::{price, units_of},
+    client::{CONSISTENCY_LEVEL, EVENTUAL, MAX_REJECTED_TOKENS, Outgoing, needs_index},
     lanes::{Workload, workload_of},
 };
 
@@ -31,6 +33,8 @@ impl SubRequest {
 struct BatchAnswer {
     responses: Vec<PartAnswer>,
 }
+
+impl Answered for BatchAnswer {}
 
 #[derive(Deserialize)]
 struct PartAnswer {
@@ -54,6 +58,12 @@ impl PartAnswer {
             _ => None,
         }
     }
+
+    /// Resource units that it cost, if it tells.
+    fn units(&self) -> Option<f64> {
+        let told = self.header("x-ms-resource-unit")?;
+        told.trim().parse().ok().and_then(price)
+    }
 }
 
 /// What is known about one part.
@@ -63,13 +73,24 @@ struct Part {
     failures: u32,
     throttled: u32,
     rejected_tokens: u32,
+    faults: Recovered,
 }
 
 /// Why a part must be sent again.
 enum Again {
-    Throttled(Option<std::time::Duration>),
-    Failed(String),
+    /// Everybody is to wait.
+    Throttled(Option<std::time::Duration>, Fault),
+    Failed(String, Fault),
     TokenRejected,
+}
+
+impl Again {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Throttled(_, fault) | Self::Failed(_, fault) => *fault,
+            Self::TokenRejected => Fault::RejectedToken,
+        }
+    }
 }
 
 impl Graph {
@@ -91,24 +112,34 @@ impl Graph {
             }
             let generation = self.token_generation().await?;
             let answer = self.send_parts(version, requests, &open, meter).await?;
-            let mut answers: HashMap<String, PartAnswer> = answer
-                .responses
-                .into_iter()
-                .map(|part| (part.id.clone(), part))
-                .collect();
+            let mut answers: HashMap<String, PartAnswer> = HashMap::new();
+            for part in answer.responses {
+                if answers.insert(part.id.clone(), part).is_some() {
+                    meter.got_over_one(Fault::RepeatedBatchItem);
+                }
+            }
             let mut worst = None;
             let workload = self.workload_of_batch(version, requests)?;
             for index in open {
                 let answered = answers.remove(&index.to_string());
-                if let Some(again) = self.judge(&mut parts[index], answered) {
+                if let Some(answered) = &answered {
+                    let units =
+                        units_of(answered.units(), answered.status, requests[index].estimate);
+                    book(answered, units, meter);
+                }
+                let part = &mut parts[index];
+                if let Some(again) = judge(part, answered) {
                     if matches!(again, Again::TokenRejected) {
                         self.reject_token(generation).await;
                     }
-                    worst = self.settle(workload, &mut parts[index], again, worst);
+                    worst = self.settle(workload, part, again, worst, meter);
+                } else {
+                    meter.got_over(part.faults);
                 }
             }
             if let Some(failures) = worst {
-                self.or_cancelled(self.wait_for_parts(failures)).await?;
+                self.or_cancelled(self.wait_for_parts(failures, meter))
+                    .await?;
             }
         }
         Ok(parts
@@ -152,42 +183,11 @@ impl Graph {
             body: Some(json!({ "requests": items }).to_string().into()),
             estimate: open.iter().map(|&index| requests[index].estimate).sum(),
             parts: open.len() as u64,
+            is_batch: true,
             workload,
             is_eventual: false,
         };
         self.call(&outgoing, meter).await
-    }
-
-    /// Takes a part's answer as its outcome, or says why the part must be sent again.
-    fn judge(&self, part: &mut Part, answered: Option<PartAnswer>) -> Option<Again> {
-        // A batch whose answers are fewer than its parts has been seen; the part was lost on the way.
-        let Some(answer) = answered else {
-            return Some(Again::Failed("no answer in the batch".to_owned()));
-        };
-        let retry_after = answer
-            .header("Retry-After")
-            .and_then(|text| parse_retry_after(&text, Utc::now()));
-        match answer.status {
-            200..=299 => {
-                if let Some(units) = answer
-                    .header("x-ms-resource-unit")
-                    .and_then(|text| text.trim().parse::<f64>().ok())
-                    .filter(|units| (0.0..1000.0).contains(units))
-                {
-                    count(&self.counters.centi_units, (units * 100.0) as u64);
-                }
-                part.outcome = Some(Ok(answer.body));
-                None
-            }
-            401 => Some(Again::TokenRejected),
-            429 => Some(Again::Throttled(retry_after)),
-            503 if retry_after.is_some() => Some(Again::Throttled(retry_after)),
-            408 | 424 | 500 | 502..=599 => Some(Again::Failed(format!("HTTP {}", answer.status))),
-            status => {
-                part.outcome = Some(Err(GraphError::from_refusal(status, &answer.body)));
-                None
-            }
-        }
     }
 
     /// Books a failed try: the part is out of tries and gets its outcome, or it is sent again after the worst wait.
@@ -197,9 +197,11 @@ impl Graph {
         part: &mut Part,
         again: Again,
         worst: Option<u32>,
+        meter: &Meter,
     ) -> Option<u32> {
+        again.fault().add_to(&mut part.faults);
         let hopeless = match again {
-            Again::Throttled(retry_after) => {
+            Again::Throttled(retry_after, _) => {
                 part.throttled += 1;
                 self.pause_lane(workload, part.throttled, retry_after).err()
             }
@@ -207,7 +209,7 @@ impl Graph {
                 part.rejected_tokens += 1;
                 (part.rejected_tokens > MAX_REJECTED_TOKENS).then_some(GraphError::Unauthorized)
             }
-            Again::Failed(last) => {
+            Again::Failed(last, _) => {
                 part.failures += 1;
                 (part.failures >= self.tuning.max_tries).then_some(GraphError::Unanswered {
                     tries: part.failures,
@@ -219,20 +221,60 @@ impl Graph {
             part.outcome = Some(Err(error));
             return worst;
         }
-        count(&self.counters.retries, 1);
+        meter.book(|cost| cost.retries += 1);
         Some(worst.unwrap_or(0).max(part.failures))
     }
 
     /// Backoff for parts that failed; throttled ones wait in the lane.
-    async fn wait_for_parts(&self, failures: u32) -> Result<(), GraphError> {
+    async fn wait_for_parts(&self, failures: u32, meter: &Meter) -> Result<(), GraphError> {
         if failures > 0 {
             let wait = ingest_client::retry::full_jitter(
                 failures,
                 self.tuning.first_backoff,
                 self.tuning.max_backoff,
             );
-            tokio::time::sleep(wait).await;
+            self.wait(wait, meter).await;
         }
         Ok(())
+    }
+}
+
+/// Counts what an answer brought and cost.
+fn book(answer: &PartAnswer, units: u64, meter: &Meter) {
+    let is_done = matches!(answer.status, 200..=299);
+    let pages = if is_done { answer.body.pages() } else { 0 };
+    meter.book(|cost| {
+        cost.pages += pages;
+        cost.resource_units += units;
+        cost.throttled += u64::from(answer.status == 429);
+    });
+}
+
+/// Takes a part's answer as its outcome, or says why the part must be sent again.
+fn judge(part: &mut Part, answered: Option<PartAnswer>) -> Option<Again> {
+    // A batch whose answers are fewer than its parts has been seen; the part was lost on the way.
+    let Some(answer) = answered else {
+        let last = "no answer in the batch".to_owned();
+        return Some(Again::Failed(last, Fault::MissingBatchItem));
+    };
+    let retry_after = answer
+        .header("Retry-After")
+        .and_then(|text| parse_retry_after(&text, Utc::now()));
+    match answer.status {
+        200..=299 => {
+            part.outcome = Some(Ok(answer.body));
+            None
+        }
+        401 => Some(Again::TokenRejected),
+        429 => Some(Again::Throttled(retry_after, Fault::Throttled)),
+        503 if retry_after.is_some() => Some(Again::Throttled(retry_after, Fault::ServerError)),
+        408 | 424 | 500 | 502..=599 => {
+            let last = format!("HTTP {}", answer.status);
+            Some(Again::Failed(last, Fault::ServerError))
+        }
+        status => {
+            part.outcome = Some(Err(GraphError::from_refusal(status, &answer.body)));
+            None
+        }
     }
 }

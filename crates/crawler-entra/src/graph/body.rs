@@ -4,13 +4,26 @@ use std::borrow::Cow;
 
 use reqwest::Response;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::client::failure_class;
+/// What Graph answers.
+pub(crate) trait Answered: DeserializeOwned {
+    /// Pages of lists in it.
+    fn pages(&self) -> u64 {
+        0
+    }
+}
+
+impl Answered for Value {
+    fn pages(&self) -> u64 {
+        u64::from(self["value"].is_array())
+    }
+}
 
 /// Why a body cannot be had.
 pub(super) enum BodyError {
     TooLarge,
-    Broken(&'static str),
+    Broken(reqwest::Error),
 }
 
 /// Reads the body as far as `limit` bytes.
@@ -30,7 +43,7 @@ pub(super) async fn read_bounded(
             Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(BodyError::TooLarge),
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),
-            Err(error) => return Err(BodyError::Broken(failure_class(&error))),
+            Err(error) => return Err(BodyError::Broken(error)),
         }
     }
 }
@@ -83,8 +96,6 @@ fn escaped_unit(body: &[u8], at: usize) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[test]

@@ -10,23 +10,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use chrono::Utc;
-use contract::Traffic;
-use ingest_client::retry::{full_jitter, parse_retry_after};
+use contract::{Recovered, Traffic};
+use ingest_client::retry::full_jitter;
 use reqwest::{
     Method, Response,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE},
 };
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
 use super::{
-    GraphError, Version,
+    Answered, Fault, GraphError, Meter, Version,
+    attempt::{Try, broken, limit_share, resource_units, retry_after_in, units_of},
     body::{BodyError, parse, read_bounded},
+    gather::Gathering,
     lanes::{Lanes, Workload, workload_of},
+    meter::{Clock, Ledger, Waits},
     origin::Origin,
 };
 use crate::{
@@ -48,30 +49,14 @@ pub(super) fn needs_index(url: &Url) -> bool {
         .any(|(name, value)| name == "$count" && value == "true")
 }
 
-/// Requests that a collection made.
-#[derive(Debug, Default)]
-pub(crate) struct Meter {
-    requests: AtomicU64,
-}
-
-impl Meter {
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-}
-
+/// What is counted of the run alone.
 #[derive(Default)]
-pub(super) struct Counters {
-    pub http_calls: AtomicU64,
-    pub requests: AtomicU64,
-    /// In hundredths, so that fractions add up.
-    pub centi_units: AtomicU64,
-    pub throttled: AtomicU64,
-    pub retries: AtomicU64,
-    pub received_bytes: AtomicU64,
+struct Counters {
+    http_calls: AtomicU64,
+    received_bytes: AtomicU64,
 }
 
-pub(super) fn count(counter: &AtomicU64, by: u64) {
+fn count(counter: &AtomicU64, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
 }
 
@@ -81,7 +66,11 @@ pub(crate) struct Graph {
     pub(super) origin: Origin,
     tokens: TokenSource,
     lanes: Lanes,
-    pub(super) counters: Counters,
+    pub(super) gathering: Gathering,
+    counters: Counters,
+    /// What collections cost.
+    pub ledger: Ledger,
+    waits: Clock,
     pub(super) tuning: Tuning,
     cancel: CancellationToken,
     progress: Arc<dyn ProgressSink>,
@@ -96,6 +85,7 @@ pub(super) struct Outgoing {
     pub estimate: f64,
     /// Requests as Graph counts them.
     pub parts: u64,
+    pub is_batch: bool,
     /// Whose pace it keeps.
     pub workload: Workload,
     /// Ask the index that lags behind (advanced queries). Links to further pages do not remember it.
@@ -112,6 +102,7 @@ impl Outgoing {
             body: None,
             estimate: 2.0,
             parts: 1,
+            is_batch: false,
         }
     }
 }
@@ -122,18 +113,7 @@ struct Spent {
     failures: u32,
     throttled: u32,
     rejected_tokens: u32,
-}
-
-/// How one try ended.
-enum Try<T> {
-    Done(T),
-    Refused(GraphError),
-    Throttled(Option<Duration>),
-    TokenRejected(u64),
-    Failed {
-        last: String,
-        retry_after: Option<Duration>,
-    },
+    faults: Recovered,
 }
 
 impl Graph {
@@ -165,7 +145,10 @@ impl Graph {
             http,
             origin: Origin::new(&config.graph.base_url),
             lanes: Lanes::new(&tuning),
+            gathering: Gathering::default(),
             counters: Counters::default(),
+            ledger: Ledger::default(),
+            waits: Clock::default(),
             tuning,
             cancel,
             progress,
@@ -173,7 +156,7 @@ impl Graph {
     }
 
     /// One object or page.
-    pub async fn get<T: DeserializeOwned>(
+    pub async fn get<T: Answered>(
         &self,
         version: Version,
         relative: &str,
@@ -184,7 +167,7 @@ impl Graph {
     }
 
     /// What an action answers that only reads, so that it may be sent again.
-    pub async fn post<T: DeserializeOwned>(
+    pub async fn post<T: Answered>(
         &self,
         relative: &str,
         body: &Value,
@@ -229,14 +212,17 @@ impl Graph {
     /// What the run has cost so far.
     pub fn traffic(&self) -> Traffic {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let total = self.ledger.total();
         Traffic {
             http_calls: load(&self.counters.http_calls),
-            requests: load(&self.counters.requests),
-            resource_units: load(&self.counters.centi_units).div_ceil(100),
-            throttled: load(&self.counters.throttled),
-            retries: load(&self.counters.retries),
-            waited_ms: self.lanes.waited().as_millis() as u64,
+            requests: total.requests,
+            resource_units: total.resource_units,
+            pages: total.pages,
+            throttled: total.throttled,
+            retries: total.retries,
+            waited_ms: self.waits.millis(),
             received_bytes: load(&self.counters.received_bytes),
+            recovered: total.recovered,
         }
     }
 
@@ -252,7 +238,7 @@ impl Graph {
     }
 
     /// Sends a request until it is answered, refused, or out of tries.
-    pub(super) async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: Answered>(
         &self,
         outgoing: &Outgoing,
         meter: &Meter,
@@ -260,7 +246,12 @@ impl Graph {
         self.or_cancelled(async {
             let mut spent = Spent::default();
             loop {
-                match self.try_once(outgoing, meter).await? {
+                let tried = self.try_once(outgoing, meter).await?;
+                match tried.fault() {
+                    Some(fault) => fault.add_to(&mut spent.faults),
+                    None => meter.got_over(spent.faults),
+                }
+                match tried {
                     Try::Done(value) => return Ok(value),
                     Try::Refused(error) => return Err(error),
                     Try::TokenRejected(generation) => {
@@ -276,13 +267,16 @@ impl Graph {
                         spent.rejected_tokens = 0;
                         self.pause_lane(outgoing.workload, spent.throttled, retry_after)?;
                     }
-                    Try::Failed { last, retry_after } => {
+                    Try::Failed {
+                        last, retry_after, ..
+                    } => {
                         spent.failures += 1;
-                        self.back_off(outgoing.workload, spent.failures, last, retry_after)
-                            .await?;
+                        let wait =
+                            self.back_off(outgoing.workload, spent.failures, last, retry_after)?;
+                        self.wait(wait, meter).await;
                     }
                 }
-                count(&self.counters.retries, 1);
+                meter.book(|cost| cost.retries += 1);
             }
         })
         .await
@@ -295,7 +289,6 @@ impl Graph {
         times: u32,
         retry_after: Option<Duration>,
     ) -> Result<(), GraphError> {
-        count(&self.counters.throttled, 1);
         let backoff = full_jitter(times, self.tuning.first_backoff, self.tuning.max_backoff);
         let wait = retry_after.unwrap_or(backoff);
         if wait > self.tuning.max_retry_after {
@@ -315,14 +308,14 @@ impl Graph {
         Ok(())
     }
 
-    /// Waits before the next try of a request that failed, if there is one.
-    pub(super) async fn back_off(
+    /// How long to wait before the next try of a request that failed, if there is one.
+    fn back_off(
         &self,
         workload: Workload,
         failures: u32,
         last: String,
         retry_after: Option<Duration>,
-    ) -> Result<(), GraphError> {
+    ) -> Result<Duration, GraphError> {
         if failures >= self.tuning.max_tries {
             return Err(GraphError::Unanswered {
                 tries: failures,
@@ -330,31 +323,42 @@ impl Graph {
             });
         }
         let backoff = full_jitter(failures, self.tuning.first_backoff, self.tuning.max_backoff);
-        let wait = retry_after
-            .unwrap_or(backoff)
-            .min(self.tuning.max_retry_after);
-        if retry_after.is_some() {
-            // An overloaded server that says for how long means everybody.
-            self.lanes.of(workload).pause(wait);
-            self.progress.event(ProgressEvent::waiting(last, wait));
-        } else {
-            tokio::time::sleep(wait).await;
-        }
-        Ok(())
+        let Some(wait) = retry_after else {
+            return Ok(backoff.min(self.tuning.max_retry_after));
+        };
+        // An overloaded server that says for how long means everybody.
+        let wait = wait.min(self.tuning.max_retry_after);
+        self.lanes.of(workload).pause(wait);
+        self.progress.event(ProgressEvent::waiting(last, wait));
+        Ok(Duration::ZERO)
     }
 
-    async fn try_once<T: DeserializeOwned>(
+    /// Waits on behalf of a collection.
+    pub(super) async fn wait(&self, time: Duration, meter: &Meter) {
+        let _waiting = self.waits(meter).begin();
+        tokio::time::sleep(time).await;
+    }
+
+    fn waits<'a>(&'a self, meter: &'a Meter) -> Waits<'a> {
+        Waits {
+            run: &self.waits,
+            collection: &meter.waits,
+        }
+    }
+
+    async fn try_once<T: Answered>(
         &self,
         outgoing: &Outgoing,
         meter: &Meter,
     ) -> Result<Try<T>, GraphError> {
         let lane = self.lanes.of(outgoing.workload);
-        let place = lane.enter(outgoing.estimate, outgoing.parts).await;
+        let place = lane
+            .enter(outgoing.estimate, outgoing.parts, self.waits(meter))
+            .await;
         // After the wait for a place, which a token may not outlive.
         let token = self.tokens.token().await?;
         count(&self.counters.http_calls, 1);
-        count(&self.counters.requests, outgoing.parts);
-        count(&meter.requests, outgoing.parts);
+        meter.book(|cost| cost.requests += outgoing.parts);
         let mut request = self
             .http
             .request(outgoing.method.clone(), outgoing.url.clone())
@@ -371,27 +375,33 @@ impl Graph {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Ok(failed(failure_class(&error).to_owned())),
+            Err(error) => return Ok(broken(&error)),
         };
-        let cost = resource_units(response.headers());
-        if let Some(share) = header_number(response.headers(), "x-ms-throttle-limit-percentage") {
+        let status = response.status().as_u16();
+        let told = resource_units(response.headers());
+        if let Some(share) = limit_share(response.headers()) {
             lane.near_limit(share);
         }
-        let answered = self.read_answer(response, token.generation).await;
-        if matches!(answered, Try::Done(_)) {
-            place.succeeded(cost);
-            if let Some(cost) = cost {
-                count(&self.counters.centi_units, (cost * 100.0) as u64);
+        let answered: Try<T> = self.read_answer(response, token.generation).await;
+        let pages = match &answered {
+            Try::Done(value) => {
+                place.succeeded(told);
+                value.pages()
             }
-        }
+            _ => 0,
+        };
+        meter.book(|cost| {
+            cost.pages += pages;
+            cost.throttled += u64::from(status == 429);
+            // The parts of a batch tell what they cost.
+            if !outgoing.is_batch {
+                cost.resource_units += units_of(told, status, outgoing.estimate);
+            }
+        });
         Ok(answered)
     }
 
-    async fn read_answer<T: DeserializeOwned>(
-        &self,
-        response: Response,
-        generation: u64,
-    ) -> Try<T> {
+    async fn read_answer<T: Answered>(&self, response: Response, generation: u64) -> Try<T> {
         let status = response.status().as_u16();
         let retry_after = retry_after_in(response.headers());
         match status {
@@ -401,6 +411,7 @@ impl Graph {
             408 | 500 | 502..=599 => {
                 return Try::Failed {
                     last: format!("HTTP {status}"),
+                    fault: Fault::ServerError,
                     retry_after,
                 };
             }
@@ -409,50 +420,20 @@ impl Graph {
         let body = match read_bounded(response, self.tuning.max_body_bytes).await {
             Ok(body) => body,
             Err(BodyError::TooLarge) => return Try::Refused(GraphError::TooLarge),
-            Err(BodyError::Broken(class)) => return failed(class.to_owned()),
+            Err(BodyError::Broken(error)) => return broken(&error),
         };
         count(&self.counters.received_bytes, body.len() as u64);
         if (200..300).contains(&status) {
             return match parse(&body) {
                 Some(value) => Try::Done(value),
-                None => failed("the answer is not what Graph sends".to_owned()),
+                None => Try::Failed {
+                    last: "the answer is not what Graph sends".to_owned(),
+                    fault: Fault::UnreadableAnswer,
+                    retry_after: None,
+                },
             };
         }
         let refusal: Value = parse(&body).unwrap_or(Value::Null);
         Try::Refused(GraphError::from_refusal(status, &refusal))
-    }
-}
-
-fn failed<T>(last: String) -> Try<T> {
-    Try::Failed {
-        last,
-        retry_after: None,
-    }
-}
-
-fn header_number(headers: &HeaderMap, name: &str) -> Option<f64> {
-    let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-    number.is_finite().then_some(number)
-}
-
-fn resource_units(headers: &HeaderMap) -> Option<f64> {
-    header_number(headers, "x-ms-resource-unit").filter(|units| (0.0..1000.0).contains(units))
-}
-
-fn retry_after_in(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    parse_retry_after(text, Utc::now())
-}
-
-/// The class of a failure, in words that hold no address, header or body.
-pub(crate) fn failure_class(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
-        "it took too long"
-    } else if error.is_connect() {
-        "no connection"
-    } else if error.is_body() || error.is_decode() {
-        "the answer broke off"
-    } else {
-        "the connection broke"
     }
 }

@@ -10,7 +10,9 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Graph, GraphError, MAX_RESTARTS, Meter, NextLink, Page, Version, client::Outgoing};
+use super::{
+    Answered, Graph, GraphError, Meter, NextLink, Page, Restarts, Version, client::Outgoing,
+};
 
 /// The objects that a round names; true for those that it calls removed, wherever in the round.
 pub(crate) type Named = BTreeMap<Uuid, bool>;
@@ -23,6 +25,12 @@ struct DeltaPage {
     delta_link: Option<String>,
 }
 
+impl Answered for DeltaPage {
+    fn pages(&self) -> u64 {
+        1
+    }
+}
+
 impl Graph {
     /// Where changes from now on will be told. `select` is what is watched.
     pub async fn delta_from_now(
@@ -33,7 +41,12 @@ impl Graph {
     ) -> Result<String, GraphError> {
         let relative = format!("{endpoint}/delta?$deltatoken=latest&$select={select}");
         let mut links = NextLink::default();
-        let mut page: DeltaPage = self.get(Version::V1, &relative, meter).await?;
+        // The first answers of a run's endpoints come together. What does not come so is asked for alone.
+        let gathered = self.get_along(format!("/{relative}"), meter).await;
+        let mut page: DeltaPage = match gathered.map(DeltaPage::deserialize) {
+            Ok(Ok(page)) => page,
+            _ => self.get(Version::V1, &relative, meter).await?,
+        };
         loop {
             if let Some(link) = page.delta_link {
                 self.origin.own_link(&link)?;
@@ -53,15 +66,14 @@ impl Graph {
         meter: &Meter,
     ) -> Result<(Named, String), GraphError> {
         let first = self.origin.own_link(link)?;
-        let mut restarts = 0;
+        let mut restarts = Restarts::default();
         loop {
             match self.delta_round(first.clone(), most, meter).await {
-                Err(GraphError::ExpiredPageToken | GraphError::PagingLoop)
-                    if restarts < MAX_RESTARTS =>
-                {
-                    restarts += 1;
+                Err(error) if restarts.allow(&error) => {}
+                ended => {
+                    restarts.end(&ended, meter);
+                    return ended;
                 }
-                ended => return ended,
             }
         }
     }
@@ -104,7 +116,10 @@ fn no_end() -> GraphError {
 
 /// The object that an item is about, and whether it is called removed.
 fn change(item: &Value) -> Option<(Uuid, bool)> {
-    let id = Uuid::parse_str(item.get("id")?.as_str()?).ok()?;
+    let id = item.get("id")?.as_str()?;
+    // The ids of grants are none: a name of the same length stands for them.
+    let id =
+        Uuid::parse_str(id).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()));
     let is_removed = item
         .get("@removed")
         .is_some_and(|removed| !removed.is_null());

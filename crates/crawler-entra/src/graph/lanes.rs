@@ -1,8 +1,6 @@
 //! The lanes to Graph. Its services throttle apart from each other, so each has a pace of its own: what slows one down
 //! leaves the others alone.
 
-use std::time::Duration;
-
 use url::Url;
 
 use super::lane::Lane;
@@ -68,17 +66,6 @@ impl Lanes {
             Workload::Governance => &self.governance,
             Workload::Policy => &self.policy,
         }
-    }
-
-    /// The time that pauses took, summed over the lanes.
-    pub fn waited(&self) -> Duration {
-        let all = [
-            &self.directory,
-            &self.reports,
-            &self.governance,
-            &self.policy,
-        ];
-        all.into_iter().map(Lane::waited).sum()
     }
 }
 

@@ -5,18 +5,19 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use contract::Recovered;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use url::Url;
 
 use super::{
-    Graph, GraphError, Meter, Version,
+    Answered, Fault, Graph, GraphError, Meter, Version,
     client::{Outgoing, needs_index},
 };
 
 /// Times that a list may start again.
-pub(crate) const MAX_RESTARTS: u32 = 5;
+const MAX_RESTARTS: u32 = 5;
 
 /// Pages without a single object that a list may have in a row. Graph sends empty pages, but not for ever.
 const MAX_EMPTY_PAGES: u32 = 500;
@@ -27,6 +28,43 @@ pub(crate) struct Page {
     pub value: Vec<Value>,
     #[serde(rename = "@odata.nextLink")]
     pub next_link: Option<String>,
+}
+
+impl Answered for Page {
+    fn pages(&self) -> u64 {
+        1
+    }
+}
+
+/// How often a list has begun again, and why.
+#[derive(Debug, Default)]
+pub(crate) struct Restarts {
+    count: u32,
+    faults: Recovered,
+}
+
+impl Restarts {
+    /// May the list begin again after this error? It counts as begun again then.
+    pub fn allow(&mut self, error: &GraphError) -> bool {
+        let fault = match error {
+            GraphError::ExpiredPageToken => Fault::ExpiredPageToken,
+            GraphError::PagingLoop => Fault::PagingLoop,
+            _ => return false,
+        };
+        let is_allowed = self.count < MAX_RESTARTS;
+        if is_allowed {
+            self.count += 1;
+            fault.add_to(&mut self.faults);
+        }
+        is_allowed
+    }
+
+    /// The list came to its end after all, if it did.
+    pub fn end<T, E>(self, ended: &Result<T, E>, meter: &Meter) {
+        if ended.is_ok() {
+            meter.got_over(self.faults);
+        }
+    }
 }
 
 /// What the reader of a list gets.
@@ -81,7 +119,7 @@ impl Graph {
         meter: &Meter,
         reader: &mpsc::Sender<ListEvent>,
     ) -> Result<(), GraphError> {
-        let mut restarts = 0;
+        let mut restarts = Restarts::default();
         let is_eventual = self.is_eventual(version, relative)?;
         let mut begin = from.map(|link| self.origin.own_link(link)).transpose()?;
         loop {
@@ -90,15 +128,15 @@ impl Graph {
                 None => self.origin.address(version, relative)?,
             };
             match self.read_pages(first, is_eventual, meter, reader).await {
-                Err(GraphError::ExpiredPageToken | GraphError::PagingLoop)
-                    if restarts < MAX_RESTARTS =>
-                {
-                    restarts += 1;
+                Err(error) if restarts.allow(&error) => {
                     if reader.send(ListEvent::Restarted).await.is_err() {
                         return Err(GraphError::Cancelled);
                     }
                 }
-                ended => return ended,
+                ended => {
+                    restarts.end(&ended, meter);
+                    return ended;
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ mod cancelling;
 mod checking;
 mod completeness;
 mod contents;
+mod costs;
 mod governance;
 mod hostile_pages;
 mod network;

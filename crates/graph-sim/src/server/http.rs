@@ -153,7 +153,12 @@ fn whole_batch(
             status,
             body,
             retry_after,
-        }) => Outcome::Reply(shared.fault_answer(status, body, retry_after, trace)),
+        }) => {
+            if status == 429 {
+                shared.recorder.refused_call();
+            }
+            Outcome::Reply(shared.fault_answer(status, body, retry_after, trace))
+        }
         Some(FaultAction::ResetConnection | FaultAction::OmitFromBatch) => Outcome::Reset,
         Some(FaultAction::TruncateBody) => match run() {
             Outcome::Reply(answer) => Outcome::Truncate(answer),

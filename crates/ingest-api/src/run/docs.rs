@@ -25,9 +25,13 @@ pub fn report() -> Operation {
             "outcome": "complete",
             "startedAt": "2026-11-22T06:00:00Z",
             "finishedAt": "2026-11-22T06:04:10Z",
-            "collections": [],
-            "traffic": {"httpCalls": 12, "requests": 12, "resourceUnits": 0, "throttled": 0, "retries": 0, "waitedMs": 0,
-                "receivedBytes": 48213},
+            "collections": [{
+                "collection": "people", "status": "complete", "read": 812, "inserted": 3, "updated": 5, "unchanged": 804,
+                "deleted": 1, "rejected": 0, "requests": 12, "pages": 9, "throttled": 2, "retries": 3, "waitedMs": 4100,
+                "recovered": {"throttled": 2, "connection": 1}, "failedParents": 0, "durationMs": 250_000,
+            }],
+            "traffic": {"httpCalls": 12, "requests": 12, "resourceUnits": 0, "pages": 9, "throttled": 2, "retries": 3,
+                "waitedMs": 4100, "receivedBytes": 48213, "recovered": {"throttled": 2, "connection": 1}},
         }))
         .answers_nothing(201, "The report is stored.")
         .refuses(403, "The key lacks the permission, or the system of the report.")

@@ -171,6 +171,11 @@ impl Links {
     pub async fn read(self, run: &Arc<Run>) -> LinksRead {
         let (readers, sponsors) = (self.readers.clone(), self.sponsors.clone());
         let known = self.known;
+        let read_sponsors = move |run: Arc<Run>, parents: Vec<Parent>| {
+            let sponsors = sponsors.clone();
+            async move { sponsors.read(&run, &parents).await }
+        };
+        let land_sponsors = || self.sponsors.land();
         let reading = async {
             if run.config.sweeps {
                 Box::pin(sweep_all(run, self.all, readers, known)).await
@@ -180,13 +185,7 @@ impl Links {
         };
         let (knows_all, knows_agents) = tokio::join!(
             reading,
-            self.agents.read(run, 1, move |run, parents| {
-                let sponsors = sponsors.clone();
-                async move {
-                    sponsors.read(&run, &parents).await;
-                    sponsors.land().await
-                }
-            }),
+            self.agents.read(run, 1, read_sponsors, land_sponsors),
         );
         LinksRead {
             readers: Arc::into_inner(self.readers),
@@ -200,20 +199,21 @@ impl Links {
 /// Reads who holds roles and who owns, service principal by service principal. True when nothing is missing.
 async fn read_all(run: &Arc<Run>, all: Feed, readers: Arc<Readers>, known: Arc<Known>) -> bool {
     let tasks = run.config.tuning.in_flight;
-    all.read(run, tasks, move |run, parents| {
-        let readers = readers.clone();
-        let known = known.clone();
+    let shared = readers.clone();
+    let read = move |run: Arc<Run>, parents: Vec<Parent>| {
+        let readers = shared.clone();
         async move {
             tokio::join!(
                 readers.assigned.read(&run, &parents),
                 readers.owners.read(&run, &parents)
             );
-            let (assigned, owners) =
-                tokio::try_join!(readers.assigned.land(), readers.owners.land())?;
-            Ok([assigned, owners, known.unsaved()].concat())
         }
-    })
-    .await
+    };
+    let land = async || {
+        let (assigned, owners) = tokio::try_join!(readers.assigned.land(), readers.owners.land())?;
+        Ok([assigned, owners, known.unsaved()].concat())
+    };
+    all.read(run, tasks, read, land).await
 }
 
 /// The same by a sweep each, and by themselves where the sweeps do not settle it.
@@ -226,16 +226,22 @@ async fn sweep_all(run: &Arc<Run>, all: Feed, readers: Arc<Readers>, known: Arc<
     let not_assigned = parents.iter().filter(|parent| !assigned.has(parent.id));
     let of_assigned = readers.clone();
     let read_assigned = move |run: Arc<Run>, parents: Vec<Parent>| {
-        let (readers, known) = (of_assigned.clone(), known.clone());
-        async move {
-            readers.assigned.read(&run, &parents).await;
-            let landed = readers.assigned.land().await?;
-            Ok([landed, known.unsaved()].concat())
-        }
+        let readers = of_assigned.clone();
+        async move { readers.assigned.read(&run, &parents).await }
+    };
+    let land_assigned = async || {
+        let landed = readers.assigned.land().await?;
+        Ok([landed, known.unsaved()].concat())
     };
     let name = "app role assignments";
     let (knows_assigned, knows_owners) = tokio::join!(
-        read_rest(run, name, not_assigned, is_whole, read_assigned),
+        read_rest(
+            run,
+            name,
+            (not_assigned, is_whole),
+            read_assigned,
+            land_assigned
+        ),
         read_unswept(
             run,
             &readers,

@@ -18,16 +18,17 @@ use self::{
     roles::{Known, RoleShelves},
 };
 use super::{
-    collection::{Collection, Ending, Run},
+    collection::{Collection, Ending, Run, as_it_was},
     feed::Parent,
     list::{Landed, List, Reader, read_list},
     principals::{
-        Lane, changed_service_principals, finish, flush, lanes_of_service_principals,
-        push_to_lanes, select_list,
+        Lane, NAMES_OF_SERVICE_PRINCIPALS, changed_service_principals, finish, flush,
+        lanes_of_service_principals, push_to_lanes, select_list,
     },
     shelf::Shelf,
 };
 use crate::{
+    delta::{Endpoint, Way, find_way},
     graph::{GraphError, Version},
     mapping::{self, ApplicationParts},
     sink::Target,
@@ -36,8 +37,8 @@ use crate::{
 
 const PERMISSION: &str = "Application.Read.All";
 
-/// App roles make service principals fat: more of them in a page have run into time-outs.
-const FAT_PAGE: u32 = 300;
+/// App roles make service principals fat: where whole pages take Graph too long, no more than these are asked for at a time.
+const SHORT_PAGE: u32 = 300;
 
 /// The names of the collections that the list fills, by what is wanted.
 pub(crate) const NAMES_OF_APPLICATIONS: &[&str] =
@@ -89,6 +90,14 @@ impl Shelves {
         }
     }
 
+    /// Nothing is read.
+    fn left_as_they_were(mut self, endpoint: &Endpoint) -> Vec<CollectionReport> {
+        let lane = (!self.lanes.is_empty()).then(|| self.lanes.remove(0).collection);
+        let shelf = self.applications.map(|(shelf, _)| shelf.collection);
+        let payer = lane.or(shelf).or(self.spare);
+        payer.map_or_else(Vec::new, |payer| as_it_was(endpoint, payer))
+    }
+
     /// The collection that pays for the list.
     fn payer(&self) -> Option<&Collection> {
         let lane = self.lanes.first().map(|lane| &lane.collection);
@@ -104,9 +113,17 @@ pub(crate) async fn applications(run: Arc<Run>, wanted: Wanted) -> Vec<Collectio
     if is_followed && let Some(reports) = changed_service_principals(&run, PERMISSION).await {
         return reports;
     }
-    // What hangs on an application (who holds its roles above all) tells nothing of its changes, so all is read in full.
     let known = Arc::new(Known::new(&run, wanted.resources));
     let shelves = Shelves::new(&run, wanted);
+    let endpoint = endpoint(wanted);
+    let begun = match shelves.payer() {
+        // Above, it was not found worth while.
+        Some(payer) if !is_followed => find_way(&run, &endpoint, &payer.meter).await,
+        _ => Ok(Way::Full),
+    };
+    if let Ok(Way::Changes(_)) = begun {
+        return shelves.left_as_they_were(&endpoint);
+    }
     let (links, feeders) = if wanted.links {
         let (links, feeders) = Links::new(&run, &known);
         (Some(links), Some(feeders))
@@ -120,7 +137,10 @@ pub(crate) async fn applications(run: Arc<Run>, wanted: Wanted) -> Vec<Collectio
         }
     };
     let (ended, links) = tokio::join!(
-        read_service_principals(&run, wanted, &shelves, &known, feeders),
+        async {
+            begun?;
+            read_service_principals(&run, wanted, &shelves, &known, feeders).await
+        },
         reading_links,
     );
     let knows_default_access = links.as_ref().map(links::LinksRead::know_default_access);
@@ -138,6 +158,42 @@ pub(crate) async fn applications(run: Arc<Run>, wanted: Wanted) -> Vec<Collectio
     reports
 }
 
+/// What tells of changes. Which applications give default access shows in what hangs on all of them together, so that any
+/// change has them all read; and who holds a role is not told at all.
+fn endpoint(wanted: Wanted) -> Endpoint {
+    let mut watched = select_list(&properties(wanted), &[]);
+    let (mut collections, mut untold) = (Vec::new(), Vec::new());
+    if wanted.principals {
+        collections.extend(NAMES_OF_SERVICE_PRINCIPALS);
+    }
+    if wanted.resources {
+        collections.extend(NAMES_OF_APPLICATIONS);
+    }
+    if wanted.links {
+        watched.push_str(",owners");
+        collections.extend(NAMES_OF_APPLICATION_LINKS);
+        untold.extend(["app role assignments", "agent sponsors"]);
+    }
+    Endpoint {
+        name: "servicePrincipals",
+        select: watched,
+        of_objects: 3 * usize::from(wanted.principals),
+        collections,
+        untold,
+        is_read_whole: true,
+        ..Endpoint::default()
+    }
+}
+
+/// What the list is asked for.
+fn properties(wanted: Wanted) -> Vec<&'static str> {
+    let mut properties = mapping::SERVICE_PRINCIPAL_PROPERTIES.to_vec();
+    if wanted.resources {
+        properties.push(mapping::SERVICE_PRINCIPAL_APP_ROLES);
+    }
+    properties
+}
+
 async fn read_service_principals(
     run: &Run,
     wanted: Wanted,
@@ -145,18 +201,6 @@ async fn read_service_principals(
     known: &Known,
     feeders: Option<Feeders>,
 ) -> Result<(), Stopped> {
-    let mut properties = mapping::SERVICE_PRINCIPAL_PROPERTIES.to_vec();
-    let mut page_size = run.config.tuning.page_size;
-    if wanted.resources {
-        properties.push(mapping::SERVICE_PRINCIPAL_APP_ROLES);
-        page_size = page_size.min(FAT_PAGE);
-    }
-    let select = select_list(&properties, &[]);
-    let relative = format!("servicePrincipals?$select={select}&$top={page_size}");
-    let list = List {
-        version: Version::V1,
-        relative: &relative,
-    };
     let mut reader = PrincipalReader {
         wanted,
         shelves,
@@ -166,7 +210,7 @@ async fn read_service_principals(
         unreadable: 0,
     };
     let read = match shelves.payer() {
-        Some(payer) => read_list(run, payer, list, &mut reader).await,
+        Some(payer) => read_pages(run, payer, &mut reader).await,
         None => Ok(()),
     };
     let ended = match read {
@@ -178,6 +222,28 @@ async fn read_service_principals(
     }
     ended?;
     flush(&shelves.lanes).await
+}
+
+/// Reads the list in pages as large as Graph manages.
+async fn read_pages(
+    run: &Run,
+    payer: &Collection,
+    reader: &mut PrincipalReader<'_>,
+) -> Result<(), Stopped> {
+    let select = select_list(&properties(reader.wanted), &[]);
+    let relative = |top: u32| format!("servicePrincipals?$select={select}&$top={top}");
+    let list = |relative| List {
+        version: Version::V1,
+        relative,
+    };
+    let largest = run.config.tuning.page_size;
+    match read_list(run, payer, list(&relative(largest)), reader).await {
+        Err(Stopped::Source(GraphError::Unanswered { .. })) if largest > SHORT_PAGE => {
+            reader.restart();
+            read_list(run, payer, list(&relative(SHORT_PAGE)), reader).await
+        }
+        read => read,
+    }
 }
 
 /// The reading of the list.

@@ -296,16 +296,18 @@ impl<R: Row> ChildReader<R> {
 
 /// Reads the children of these parents by themselves, twenty to a batch, as [`Feed::read`](super::super::feed::Feed::read)
 /// does: for what no sweep of this `name` has settled. What an earlier attempt of the run has read is not read again.
-pub(in crate::collect) async fn read_rest<'a, F, Reading>(
+pub(in crate::collect) async fn read_rest<'a, F, Reading, L, Landing>(
     run: &Arc<Run>,
     name: &str,
-    parents: impl Iterator<Item = &'a Parent>,
-    is_whole: bool,
+    (parents, is_whole): (impl Iterator<Item = &'a Parent>, bool),
     read: F,
+    land: L,
 ) -> bool
 where
     F: Fn(Arc<Run>, Vec<Parent>) -> Reading + Clone + Send + 'static,
-    Reading: Future<Output = Result<Vec<CheckpointEntry>, Stopped>> + Send,
+    Reading: Future<Output = ()> + Send,
+    L: Fn() -> Landing,
+    Landing: Future<Output = Result<Vec<CheckpointEntry>, Stopped>>,
 {
     let (mut feeder, feed) = feed_of_list_read_again(run, &format!("{name}, not swept"));
     let mut seen = HashSet::new();
@@ -313,7 +315,7 @@ where
         feeder.push(parent.clone());
     }
     let tasks = run.config.tuning.in_flight;
-    let (all_read, ()) = tokio::join!(feed.read(run, tasks, read), feeder.end(is_whole));
+    let (all_read, ()) = tokio::join!(feed.read(run, tasks, read, land), feeder.end(is_whole));
     all_read
 }
 
@@ -345,22 +347,19 @@ where
     H: Send + Sync + 'static,
     R: Row,
 {
-    let Some(name) = reader(readers).map(|reader| reader.collection.name()) else {
+    let Some(own) = reader(readers) else {
         return is_whole;
     };
     let rest = parents.iter().filter(|parent| !swept.has(parent.id));
-    let readers = readers.clone();
+    let shared = readers.clone();
     let read = move |run: Arc<Run>, parents: Vec<Parent>| {
-        let readers = readers.clone();
+        let readers = shared.clone();
         async move {
-            match reader(&readers) {
-                Some(reader) => {
-                    reader.read(&run, &parents).await;
-                    reader.land().await
-                }
-                None => Ok(Vec::new()),
+            if let Some(reader) = reader(&readers) {
+                reader.read(&run, &parents).await;
             }
         }
     };
-    read_rest(run, name, rest, is_whole, read).await
+    let name = own.collection.name();
+    read_rest(run, name, (rest, is_whole), read, || own.land()).await
 }

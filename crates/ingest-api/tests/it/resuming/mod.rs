@@ -42,6 +42,7 @@ pub fn report(app: &TestApp, run_id: Uuid, outcome: RunOutcome) -> RunReport {
         started_at: Utc::now(),
         finished_at: Utc::now(),
         collections: Vec::new(),
+        other: contract::Cost::default(),
         traffic: Traffic::default(),
     }
 }
