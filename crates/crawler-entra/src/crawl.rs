@@ -303,12 +303,13 @@ impl Crawl {
 /// What the answers of Graph depend on, for an attempt that goes on with a run: places in lists and what they mean.
 fn fingerprint(config: &CrawlConfig) -> String {
     let asked = format!(
-        "{} {:?} {:?} {:?} {} {}",
+        "{} {:?} {:?} {:?} {} {} {}",
         config.graph.tenant_id,
         config.selection,
         config.custom_user_attributes,
         config.custom_group_attributes,
         config.tuning.page_size,
+        config.sweeps,
         env!("CARGO_PKG_VERSION"),
     );
     Uuid::new_v5(&Uuid::NAMESPACE_OID, asked.as_bytes()).to_string()

@@ -19,4 +19,5 @@ mod register;
 mod resumed;
 mod rows;
 mod sized;
+mod sweeps;
 mod truth;

@@ -146,6 +146,11 @@ pub(super) struct Args {
     #[arg(long, value_parser = parse_span, value_name = "SPAN")]
     pub full_read_every: Option<Duration>,
 
+    /// Read members, owners and what else hangs on objects by sweeps of their lists, where that can be all: a fraction of the
+    /// requests, not proved on a real tenant yet [default: false]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub sweeps: Option<bool>,
+
     /// Read what Graph does not tell the changes of (who holds app roles, federated credentials, sign-ins) when the last full
     /// reading is older [default: 20h]
     #[arg(long, value_parser = parse_span, value_name = "SPAN")]
@@ -294,6 +299,7 @@ impl Args {
             identity_key: self.identity_key.map(Into::into),
             dry_run: self.dry_run,
             take_over: self.take_over,
+            sweeps: self.sweeps,
             run_id: self.run_id,
         }
     }
@@ -325,6 +331,14 @@ mod tests {
             Some(true)
         );
         assert!(read(&["--sync-pim=perhaps"]).is_err());
+        let sweeps = |flags: &[&str]| {
+            let all = std::iter::once("crawler-entra").chain(flags.iter().copied());
+            let cli = Cli::try_parse_from(all).expect("parses");
+            cli.args.overrides().sweeps
+        };
+        assert_eq!(sweeps(&[]), None);
+        assert_eq!(sweeps(&["--sweeps"]), Some(true));
+        assert_eq!(sweeps(&["--sweeps=false"]), Some(false));
         assert!(read(&["--no-such-flag"]).is_err());
     }
 

@@ -1,11 +1,13 @@
 //! Reading a list for each of many parents, twenty parents to a batch. A parent whose list cannot be read to its end is
 //! named, and its rows stay as they are.
 
+mod sweep;
+
 use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -30,6 +32,8 @@ use crate::{
     sink::Sink,
     stopping::Stopped,
 };
+
+pub(super) use sweep::{Sweep, read_rest, read_unswept, sweep};
 
 /// Failures that a report names.
 const NAMED_FAILURES: usize = 100;
@@ -91,6 +95,8 @@ pub(super) struct ChildReader<R> {
     sink: Sink<R>,
     refused_in_a_row: AtomicU32,
     is_hopeless: AtomicBool,
+    /// Records that came by a sweep, which every attempt of the run repeats.
+    swept: AtomicU64,
     outcome: Mutex<Outcome>,
 }
 
@@ -106,6 +112,8 @@ struct Outcome {
     parents_left_out: bool,
     /// Something lacks that another reading may bring.
     lacks: bool,
+    /// What is to be said beside how it ended.
+    remarks: Vec<String>,
     /// What is not in the run's checkpoint yet.
     unsaved: Vec<CheckpointEntry>,
 }
@@ -144,6 +152,7 @@ impl<R: Row> ChildReader<R> {
             sink,
             refused_in_a_row: AtomicU32::new(0),
             is_hopeless: AtomicBool::new(false),
+            swept: AtomicU64::new(0),
             outcome: Mutex::new(outcome),
         }
     }
@@ -167,7 +176,8 @@ impl<R: Row> ChildReader<R> {
         }
         let stream = left_out_stream(self.collection.name());
         let mut outcome = self.outcome();
-        let counts = json!([self.collection.read(), outcome.parents_read]);
+        let read = self.collection.read() - self.swept.load(Ordering::Relaxed);
+        let counts = json!([read, outcome.parents_read]);
         let mut entries = std::mem::take(&mut outcome.unsaved);
         if outcome.parents_left_out {
             entries.push(entry(stream.as_str(), UNNAMED, Value::Bool(true)));
@@ -440,7 +450,8 @@ impl<R: Row> ChildReader<R> {
         parents_complete: bool,
         message: Option<String>,
     ) -> CollectionReport {
-        let outcome = std::mem::take(&mut *self.outcome());
+        let mut outcome = std::mem::take(&mut *self.outcome());
+        let remarks = std::mem::take(&mut outcome.remarks);
         let permission = self.collection.permission();
         let gives_up = run.cancel.is_cancelled()
             || matches!(&outcome.stopped, Some(Stopped::Register(_)))
@@ -503,7 +514,19 @@ impl<R: Row> ChildReader<R> {
                 }
             }
         };
-        self.collection.finish(ending)
+        self.collection.finish(ending.remarked(remarks))
+    }
+}
+
+impl Ending {
+    /// Says this, too.
+    fn remarked(self, remarks: Vec<String>) -> Self {
+        let told = self.message.or(self.answer.removals_skipped.clone());
+        let all: Vec<String> = told.into_iter().chain(remarks).collect();
+        Self {
+            message: (!all.is_empty()).then(|| all.join("; ")),
+            ..self
+        }
     }
 }
 

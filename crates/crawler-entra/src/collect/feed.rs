@@ -228,6 +228,18 @@ impl Feed {
         Ok(feed)
     }
 
+    /// All parents at once, and whether the list of them was read to its end. None of them counts as read.
+    pub async fn all(mut self) -> (Vec<Parent>, bool) {
+        let mut all = Vec::new();
+        while let Some(fed) = self.receiver.recv().await {
+            match fed {
+                Fed::Parents(parents) => all.extend(parents),
+                Fed::End => return (all, true),
+            }
+        }
+        (all, false)
+    }
+
     /// Reads the children of all parents with several tasks at once; true when all parents are known and everything came to
     /// its end. `land` answers when what was read before the call has landed, with what is to be remembered; the parents
     /// are then forgotten. Reading goes on meanwhile, so the register is asked as often as it can answer and no more often.

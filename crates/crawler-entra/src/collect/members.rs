@@ -12,7 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    children::{ChildList, ChildReader},
+    children::{ChildList, ChildReader, Sweep, read_rest, read_unswept},
     collection::{Collection, Run},
     feed::{Feed, Parent},
 };
@@ -26,6 +26,19 @@ use crate::{
 const PERMISSION: &str = "GroupMember.Read.All";
 /// What shows hidden memberships.
 pub(super) const HIDDEN_PERMISSION: &str = "Member.Read.Hidden";
+
+/// Unlike the lists of version 1.0, expanding shows service principals.
+const MEMBERS_OF_ALL: Sweep = Sweep {
+    list: "groups",
+    relation: "members",
+    select: "id",
+    has_kinds: true,
+};
+/// On its own, because Graph expands one relation of many objects at a time.
+const OWNERS_OF_ALL: Sweep = Sweep {
+    relation: "owners",
+    ..MEMBERS_OF_ALL
+};
 
 fn members_address(group: Uuid, page_size: u32) -> String {
     format!("/groups/{group}/members?$select=id&$top={page_size}")
@@ -54,7 +67,53 @@ pub(super) async fn group_links(run: Arc<Run>, groups: Feed) -> Vec<CollectionRe
         members: reader(&run, GroupLink::Member),
         owners: reader(&run, GroupLink::Owner),
     };
-    Box::pin(read_links(run, groups, readers)).await
+    if run.config.sweeps {
+        Box::pin(sweep_links(run, groups, readers)).await
+    } else {
+        Box::pin(read_links(run, groups, readers)).await
+    }
+}
+
+/// Reads members and owners by a sweep each, and the lists of those groups that the sweeps do not settle.
+async fn sweep_links(run: Arc<Run>, groups: Feed, readers: Readers) -> Vec<CollectionReport> {
+    let (members, owners, (groups, is_whole)) = tokio::join!(
+        readers.members.sweep(&run, MEMBERS_OF_ALL),
+        readers.owners.sweep(&run, OWNERS_OF_ALL),
+        groups.all(),
+    );
+    let sees_hidden = run.graph.has_permission(HIDDEN_PERMISSION).await == Some(true);
+    // Those that may hide some are named where they are read by themselves.
+    let without_members = groups
+        .iter()
+        .filter(|group| !members.has(group.id) || (group.has_hidden_members && !sees_hidden));
+    let readers = Arc::new(readers);
+    let of_members = readers.clone();
+    let read_members = move |run: Arc<Run>, groups: Vec<Parent>| {
+        let readers = of_members.clone();
+        async move { readers.read_members(&run, &groups).await }
+    };
+    let land_members = || readers.members.land();
+    let (members_whole, owners_whole) = tokio::join!(
+        read_rest(
+            &run,
+            "group members",
+            (without_members, is_whole),
+            read_members,
+            land_members
+        ),
+        read_unswept(
+            &run,
+            &readers,
+            |readers| Some(&readers.owners),
+            &owners,
+            (&groups, is_whole)
+        ),
+    );
+    // As in `read_links`.
+    let Some(readers) = Arc::into_inner(readers) else {
+        return Vec::new();
+    };
+    Box::pin(readers.finish(&run, members_whole, owners_whole)).await
 }
 
 /// Reads members and owners of some groups. `read_or_gone` are these and those that are gone: nothing is said about others.
@@ -83,11 +142,7 @@ async fn read_links(run: Arc<Run>, groups: Feed, readers: Readers) -> Vec<Collec
     let Some(readers) = Arc::into_inner(readers) else {
         return Vec::new();
     };
-    let (members, owners) = tokio::join!(
-        readers.members.finish(&run, is_whole, None),
-        readers.owners.finish(&run, is_whole, None),
-    );
-    vec![members, owners]
+    Box::pin(readers.finish(&run, is_whole, is_whole)).await
 }
 
 /// The reader of one kind of link, with its scope.
@@ -136,11 +191,28 @@ impl Readers {
         Ok([members, owners].concat())
     }
 
+    async fn finish(
+        self,
+        run: &Run,
+        members_whole: bool,
+        owners_whole: bool,
+    ) -> Vec<CollectionReport> {
+        let (members, owners) = tokio::join!(
+            self.members.finish(run, members_whole, None),
+            self.owners.finish(run, owners_whole, None),
+        );
+        vec![members, owners]
+    }
+
     async fn read(&self, run: &Run, groups: &[Parent]) {
         tokio::join!(
-            self.members.read(run, groups),
+            self.read_members(run, groups),
             self.owners.read(run, groups)
         );
+    }
+
+    async fn read_members(&self, run: &Run, groups: &[Parent]) {
+        self.members.read(run, groups).await;
         let hidden: Vec<&Parent> = groups.iter().filter(|g| g.has_hidden_members).collect();
         if !hidden.is_empty() && run.graph.has_permission(HIDDEN_PERMISSION).await != Some(true) {
             for group in hidden {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    children::{ChildList, ChildReader},
+    children::{ChildList, ChildReader, Sweep, read_unswept, sweep},
     collection::{Collection, Ending, Run, as_it_was},
     feed::{Feed, Feeder, Parent, feed},
     list::{Landed, List, Reader, number, read_list},
@@ -244,7 +244,49 @@ fn registration_properties(with_resources: bool) -> &'static [&'static str] {
     }
 }
 
+const OWNERS_OF_ALL: Sweep = Sweep {
+    list: "applications",
+    relation: "owners",
+    select: "id",
+    has_kinds: true,
+};
+const CREDENTIALS_OF_ALL: Sweep = Sweep {
+    list: "applications",
+    relation: "federatedIdentityCredentials",
+    select: mapping::FEDERATED_CREDENTIAL_PROPERTIES,
+    has_kinds: false,
+};
+
+/// Reads what hangs on registrations by a sweep each, and by themselves those that the sweeps do not settle.
+async fn sweep_children(run: &Arc<Run>, parents: Feed, readers: Arc<Readers>) -> bool {
+    let (owners, credentials, (parents, is_whole)) = tokio::join!(
+        sweep(run, &*readers, |all| all.owners.as_ref(), OWNERS_OF_ALL),
+        sweep(
+            run,
+            &*readers,
+            |all| all.credentials.as_ref(),
+            CREDENTIALS_OF_ALL
+        ),
+        parents.all(),
+    );
+    let parents = (parents.as_slice(), is_whole);
+    let (knows_owners, knows_credentials) = tokio::join!(
+        read_unswept(run, &readers, |all| all.owners.as_ref(), &owners, parents),
+        read_unswept(
+            run,
+            &readers,
+            |all| all.credentials.as_ref(),
+            &credentials,
+            parents
+        ),
+    );
+    knows_owners && knows_credentials
+}
+
 async fn read_children(run: &Arc<Run>, parents: Feed, readers: Arc<Readers>) -> bool {
+    if run.config.sweeps {
+        return Box::pin(sweep_children(run, parents, readers)).await;
+    }
     let tasks = run.config.tuning.in_flight;
     let shared = readers.clone();
     let read = move |run: Arc<Run>, parents: Vec<Parent>| {

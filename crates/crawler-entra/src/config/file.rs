@@ -50,6 +50,8 @@ pub struct ConfigFile {
     pub identity_filter: Option<IdentityFilter>,
     /// What makes accounts one person: `account` or `employeeId`.
     pub identity_key: Option<IdentityKey>,
+    /// Read members, owners and the like by sweeps.
+    pub sweeps: Option<bool>,
 }
 
 /// `Graph` in the file.
@@ -155,6 +157,8 @@ pub struct Overrides {
     pub dry_run: bool,
     /// Abort sessions that stand in the way.
     pub take_over: bool,
+    /// Read members, owners and the like by sweeps, instead of what the file says.
+    pub sweeps: Option<bool>,
     /// The run to begin or to go on with.
     pub run_id: Option<Uuid>,
 }
@@ -286,6 +290,7 @@ impl ConfigFile {
             refresh_views: refresh_views.unwrap_or(true),
             dry_run: over.dry_run,
             take_over: over.take_over,
+            sweeps: over.sweeps.or(self.sweeps).unwrap_or(false),
             run_id: over.run_id,
             tuning: Tuning::default(),
         })
@@ -480,6 +485,23 @@ mod tests {
         assert_eq!(config.custom_user_attributes, ["c"]);
         assert!(!config.selection.pim);
         assert!(!config.selection.principals);
+    }
+
+    #[test]
+    fn sweeps_are_off_until_somebody_wants_them_and_a_flag_wins_over_the_file() {
+        let sweeps = |wanted: &str, flag: Option<bool>| {
+            let text = OLD_FORM.replacen('{', &format!("{{{wanted}"), 1);
+            let over = Overrides {
+                sweeps: flag,
+                ..register()
+            };
+            let config = ConfigFile::parse(&text).and_then(|file| file.resolve(over));
+            config.expect("usable").sweeps
+        };
+        assert!(!sweeps("", None));
+        assert!(sweeps(r#""Sweeps": true, "#, None));
+        assert!(!sweeps(r#""Sweeps": true, "#, Some(false)));
+        assert!(sweeps("", Some(true)));
     }
 
     #[test]

@@ -91,6 +91,9 @@ pub struct CrawlConfig {
     pub dry_run: bool,
     /// Abort sessions of the same scope that another crawl left open.
     pub take_over: bool,
+    /// Read what hangs on groups and applications by sweeps: their list with the relation expanded, and one list each only
+    /// where that cannot be all. Saves most requests of a crawl; not proved on a real tenant yet.
+    pub sweeps: bool,
     /// The run's id, where somebody else (a job) already gave it one.
     pub run_id: Option<Uuid>,
     /// Speed and patience.
@@ -302,6 +305,7 @@ impl CrawlConfig {
             refresh_views: true,
             dry_run: false,
             take_over: false,
+            sweeps: false,
             run_id: None,
             tuning: Tuning::default(),
         }

@@ -15,4 +15,5 @@ mod resilience;
 mod security;
 mod signing_in;
 mod support;
+mod sweeps;
 mod windows;

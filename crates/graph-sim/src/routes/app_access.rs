@@ -115,6 +115,22 @@ fn name_of(tenant: &Tenant, id: Uuid, kind: MemberKind) -> Value {
     text(name)
 }
 
+/// An assignment with the names of both its ends.
+pub(super) fn assignment(
+    tenant: &Tenant,
+    held: &AppRoleAssignment,
+    selection: &[&'static Property<AppRoleAssignment>],
+) -> Value {
+    let mut object = render(held, selection);
+    if let Some(name) = object.get_mut("principalDisplayName") {
+        *name = name_of(tenant, held.principal_id, held.principal_kind);
+    }
+    if let Some(name) = object.get_mut("resourceDisplayName") {
+        *name = name_of(tenant, held.resource_id, MemberKind::ServicePrincipal);
+    }
+    Value::Object(object)
+}
+
 /// Without `ConsistencyLevel: eventual` and `$count=true` nothing past the first 999 is ever shown.
 fn assigned_to(call: &Call<'_>) -> Result<Body, GraphError> {
     let resource = call.id(0)?;
@@ -144,16 +160,7 @@ fn assigned_to(call: &Call<'_>) -> Result<Body, GraphError> {
         "appRoleAssignments",
         held,
         |held| held.id.clone(),
-        |held| {
-            let mut object = render(*held, &selection);
-            if let Some(name) = object.get_mut("principalDisplayName") {
-                *name = name_of(tenant, held.principal_id, held.principal_kind);
-            }
-            if let Some(name) = object.get_mut("resourceDisplayName") {
-                *name = name_of(tenant, resource, MemberKind::ServicePrincipal);
-            }
-            Value::Object(object)
-        },
+        |held| assignment(tenant, held, &selection),
     );
     if is_whole && paging.after().is_none() {
         page["@odata.count"] = json!(tenant.app_access.assigned_to(resource, None).count());

@@ -1,13 +1,14 @@
 //! `/applications`, agent blueprints included.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::objects::{ObjectView, expanded, link_page};
+use super::objects::{EXPAND_LIMIT, ObjectView, expanded, link_page};
 use super::paging::{LARGEST_PAGE, Paging, behind};
-use super::property::{Entity, Filter, Property, render, select, shown};
+use super::property::{Entity, Filter, Property, Selection, render, select, shown};
 use super::wire::{app_roles, certificates, id, requested_access, secrets, text, time};
 use super::{Call, Route, get};
-use crate::model::Application;
+use crate::model::{Application, FederatedCredential, Tenant};
 use crate::permissions;
 use crate::server::answer::{Body, GraphError};
 
@@ -87,17 +88,47 @@ const PROPERTIES: &[Property<Application>] = &[
     ),
 ];
 
-fn owners_view<'a>(call: &'a Call<'a>) -> Result<Option<ObjectView<'a>>, GraphError> {
-    let mut expands = call.query.expands()?;
-    match (expands.pop(), expands.is_empty()) {
-        (None, _) => Ok(None),
-        (Some(expand), true) if expand.name == "owners" => {
-            ObjectView::new(call, expand.select).map(Some)
+/// What a request expands.
+enum Expansion<'a> {
+    Owners(ObjectView<'a>),
+    Credentials(Selection<FederatedCredential>),
+}
+
+impl<'a> Expansion<'a> {
+    fn of(call: &'a Call<'a>) -> Result<Option<Self>, GraphError> {
+        let mut expands = call.query.expands()?;
+        let Some(expand) = expands.pop() else {
+            return Ok(None);
+        };
+        match (expand.name.as_str(), expands.is_empty()) {
+            ("owners", true) => {
+                ObjectView::new(call, expand.select).map(|view| Some(Self::Owners(view)))
+            }
+            ("federatedIdentityCredentials", true) => {
+                select(expand.select.as_deref(), call.version, call.grants)
+                    .map(|selection| Some(Self::Credentials(selection)))
+            }
+            (other, _) => Err(GraphError::bad_request(format!(
+                "Parsing OData Select and Expand failed: '{other}' cannot be expanded on type 'microsoft.graph.application'."
+            ))),
         }
-        (Some(expand), _) => Err(GraphError::bad_request(format!(
-            "Parsing OData Select and Expand failed: '{}' cannot be expanded on type 'microsoft.graph.application'.",
-            expand.name
-        ))),
+    }
+
+    fn add(&self, tenant: &Tenant, application: Uuid, object: &mut serde_json::Map<String, Value>) {
+        match self {
+            Self::Owners(view) => {
+                let owners = tenant.application_owners.of(application);
+                object.insert("owners".to_owned(), expanded(view, owners));
+            }
+            Self::Credentials(selection) => {
+                let trusted = tenant.app_access.credentials_of(application, None);
+                let shown = trusted
+                    .take(EXPAND_LIMIT)
+                    .map(|credential| Value::Object(render(credential, selection)));
+                let name = "federatedIdentityCredentials".to_owned();
+                object.insert(name, shown.collect());
+            }
+        }
     }
 }
 
@@ -105,12 +136,11 @@ fn object(
     call: &Call<'_>,
     application: &Application,
     selection: &[&'static Property<Application>],
-    view: Option<&ObjectView<'_>>,
+    expansion: Option<&Expansion<'_>>,
 ) -> serde_json::Map<String, Value> {
     let mut object = render(application, selection);
-    if let Some(view) = view {
-        let owners = call.tenant.application_owners.of(application.id);
-        object.insert("owners".to_owned(), expanded(view, owners));
+    if let Some(expansion) = expansion {
+        expansion.add(call.tenant, application.id, &mut object);
     }
     object
 }
@@ -121,7 +151,7 @@ fn list(call: &Call<'_>) -> Result<Body, GraphError> {
     let paging = Paging::of(call, LARGEST_PAGE)?;
     let filter =
         Filter::<Application>::parse(call.query.get("$filter"), call.version, call.is_eventual)?;
-    let view = owners_view(call)?;
+    let expansion = Expansion::of(call)?;
     let applications = behind(&call.tenant.applications, paging.after_id()?)
         .filter(|application| filter.matches(application));
     let page = paging.page(
@@ -129,7 +159,7 @@ fn list(call: &Call<'_>) -> Result<Body, GraphError> {
         "applications",
         applications,
         |application| application.id.to_string(),
-        |application| Value::Object(object(call, application, &selection, view.as_ref())),
+        |application| Value::Object(object(call, application, &selection, expansion.as_ref())),
     );
     Ok(Body::Json(page))
 }
@@ -145,8 +175,8 @@ fn find<'a>(call: &Call<'a>) -> Result<&'a Application, GraphError> {
 fn single(call: &Call<'_>) -> Result<Body, GraphError> {
     let selection =
         select::<Application>(call.query.select().as_deref(), call.version, call.grants)?;
-    let view = owners_view(call)?;
-    let mut object = object(call, find(call)?, &selection, view.as_ref());
+    let expansion = Expansion::of(call)?;
+    let mut object = object(call, find(call)?, &selection, expansion.as_ref());
     object.insert(
         "@odata.context".to_owned(),
         call.context("applications/$entity").into(),

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::objects::{ObjectView, expanded, link_page};
+use super::app_access::assignment;
+use super::objects::{EXPAND_LIMIT, ObjectView, expanded, link_page};
 use super::paging::{LARGEST_PAGE, Paging, behind};
-use super::property::{Entity, Filter, Property, on_request, render, select, shown};
+use super::property::{Entity, Filter, Property, Selection, on_request, render, select, shown};
 use super::wire::{app_roles, certificates, id, maybe_time, secrets, text};
 use super::{Call, Route, get};
-use crate::model::{ServicePrincipal, ServicePrincipalClass};
+use crate::model::{AppRoleAssignment, ServicePrincipal, ServicePrincipalClass, Tenant};
 use crate::permissions;
 use crate::server::answer::{Body, GraphError};
 
@@ -149,17 +150,46 @@ pub(super) fn object(
     object
 }
 
-fn owners_view<'a>(call: &'a Call<'a>) -> Result<Option<ObjectView<'a>>, GraphError> {
-    let mut expands = call.query.expands()?;
-    match (expands.pop(), expands.is_empty()) {
-        (None, _) => Ok(None),
-        (Some(expand), true) if expand.name == "owners" => {
-            ObjectView::new(call, expand.select).map(Some)
+/// What a request expands.
+enum Expansion<'a> {
+    Owners(ObjectView<'a>),
+    AssignedTo(Selection<AppRoleAssignment>),
+}
+
+impl<'a> Expansion<'a> {
+    fn of(call: &'a Call<'a>) -> Result<Option<Self>, GraphError> {
+        let mut expands = call.query.expands()?;
+        let Some(expand) = expands.pop() else {
+            return Ok(None);
+        };
+        match (expand.name.as_str(), expands.is_empty()) {
+            ("owners", true) => {
+                ObjectView::new(call, expand.select).map(|view| Some(Self::Owners(view)))
+            }
+            ("appRoleAssignedTo", true) => {
+                select(expand.select.as_deref(), call.version, call.grants)
+                    .map(|selection| Some(Self::AssignedTo(selection)))
+            }
+            (other, _) => Err(GraphError::bad_request(format!(
+                "Parsing OData Select and Expand failed: '{other}' cannot be expanded on type 'microsoft.graph.servicePrincipal'."
+            ))),
         }
-        (Some(expand), _) => Err(GraphError::bad_request(format!(
-            "Parsing OData Select and Expand failed: '{}' cannot be expanded on type 'microsoft.graph.servicePrincipal'.",
-            expand.name
-        ))),
+    }
+
+    fn add(&self, tenant: &Tenant, principal: Uuid, object: &mut serde_json::Map<String, Value>) {
+        match self {
+            Self::Owners(view) => {
+                let owners = tenant.service_principal_owners.of(principal);
+                object.insert("owners".to_owned(), expanded(view, owners));
+            }
+            Self::AssignedTo(selection) => {
+                let held = tenant.app_access.assigned_to(principal, None);
+                let shown = held
+                    .take(EXPAND_LIMIT)
+                    .map(|held| assignment(tenant, held, selection));
+                object.insert("appRoleAssignedTo".to_owned(), shown.collect());
+            }
+        }
     }
 }
 
@@ -172,7 +202,7 @@ fn list(call: &Call<'_>) -> Result<Body, GraphError> {
         call.version,
         call.is_eventual,
     )?;
-    let view = owners_view(call)?;
+    let expansion = Expansion::of(call)?;
     let tenant = call.tenant;
     let principals = behind(&tenant.service_principals, paging.after_id()?)
         .filter(|principal| filter.matches(principal));
@@ -183,9 +213,8 @@ fn list(call: &Call<'_>) -> Result<Body, GraphError> {
         |principal| principal.id.to_string(),
         |principal| {
             let mut object = object(principal, &selection, names.is_none());
-            if let Some(view) = &view {
-                let owners = tenant.service_principal_owners.of(principal.id);
-                object.insert("owners".to_owned(), expanded(view, owners));
+            if let Some(expansion) = &expansion {
+                expansion.add(tenant, principal.id, &mut object);
             }
             Value::Object(object)
         },
@@ -260,16 +289,15 @@ fn app_role_assignments(call: &Call<'_>) -> Result<Body, GraphError> {
 fn single(call: &Call<'_>) -> Result<Body, GraphError> {
     let names = call.query.select();
     let selection = select::<ServicePrincipal>(names.as_deref(), call.version, call.grants)?;
-    let view = owners_view(call)?;
+    let expansion = Expansion::of(call)?;
     let principal = find(call)?;
     let mut object = object(&principal, &selection, names.is_none());
     object.insert(
         "@odata.context".to_owned(),
         call.context("servicePrincipals/$entity").into(),
     );
-    if let Some(view) = &view {
-        let owners = call.tenant.service_principal_owners.of(principal.id);
-        object.insert("owners".to_owned(), expanded(view, owners));
+    if let Some(expansion) = &expansion {
+        expansion.add(call.tenant, principal.id, &mut object);
     }
     Ok(Body::Json(Value::Object(object)))
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use graph_sim::{MemberKind, TruthLink};
+use graph_sim::{AppRoleAssignment, MemberKind, TruthLink};
 use uuid::Uuid;
 
 use crate::client::{Client, id, ids, start_default};
@@ -151,6 +151,61 @@ async fn owners_of_service_principals_and_applications_come_as_the_truth_says() 
             .collect();
         assert!(!expected.is_empty());
         assert_eq!(found, expected);
+    }
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn what_hangs_on_applications_is_expanded_up_to_twenty_one_relation_at_a_time() {
+    let (simulator, client) = start_default().await;
+    simulator.with_tenant(|tenant| {
+        let access = &mut tenant.app_access;
+        let known = access.assignments.values().next().expect("some").clone();
+        for number in 0..21 {
+            let id = format!("one-more-{number}");
+            access.assign(AppRoleAssignment {
+                id,
+                ..known.clone()
+            });
+        }
+    });
+    let truth = simulator.truth();
+    let mut cut = 0;
+    let holders = |resource: Uuid| {
+        let held = truth.app_role_assignments.iter();
+        held.filter(|held| held.resource_id == resource).count()
+    };
+    let path =
+        "/v1.0/servicePrincipals?$select=id&$expand=appRoleAssignedTo($select=id,resourceId)";
+    for principal in client.all(path).await {
+        let shown = principal["appRoleAssignedTo"].as_array().expect("expanded");
+        let all = holders(id(&principal));
+        assert_eq!(shown.len(), all.min(20));
+        cut += usize::from(all > 20);
+        for held in shown {
+            let resource = held["resourceId"]
+                .as_str()
+                .and_then(|text| text.parse().ok());
+            assert_eq!(resource, Some(id(&principal)));
+            assert!(held.get("principalId").is_none(), "not selected");
+        }
+    }
+    assert!(cut > 0);
+    let path =
+        "/v1.0/applications?$select=id&$expand=federatedIdentityCredentials($select=id,name)";
+    let mut shown = BTreeSet::new();
+    for application in client.all(path).await {
+        let trusted = &application["federatedIdentityCredentials"];
+        shown.extend(ids(trusted.as_array().expect("expanded")));
+    }
+    let all = truth.federated_credentials.iter();
+    assert_eq!(shown, all.map(|one| one.credential.id).collect());
+    for path in [
+        "/v1.0/servicePrincipals?$expand=owners,appRoleAssignedTo",
+        "/v1.0/applications?$expand=owners,federatedIdentityCredentials",
+        "/v1.0/applications?$expand=appRoleAssignedTo",
+    ] {
+        assert_eq!(client.get(path).await.status, 400, "{path}");
     }
     simulator.stop().await;
 }

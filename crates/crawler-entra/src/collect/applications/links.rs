@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        children::{ChildList, ChildReader},
+        children::{ChildList, ChildReader, Sweep, read_rest, read_unswept, sweep},
         collection::{Collection, Run},
         feed::{Feed, Feeder, Parent, feed_of_list_read_again},
     },
@@ -86,6 +86,19 @@ impl Feeders {
     }
 }
 
+const ASSIGNED_OF_ALL: Sweep = Sweep {
+    list: "servicePrincipals",
+    relation: "appRoleAssignedTo",
+    select: mapping::APP_ROLE_ASSIGNMENT_PROPERTIES,
+    has_kinds: false,
+};
+const OWNERS_OF_ALL: Sweep = Sweep {
+    list: "servicePrincipals",
+    relation: "owners",
+    select: "id",
+    has_kinds: true,
+};
+
 /// The readers of role holders and owners.
 struct Readers {
     assigned: ChildReader<ResourceAssignment>,
@@ -156,30 +169,22 @@ impl Links {
     }
 
     pub async fn read(self, run: &Arc<Run>) -> LinksRead {
-        let tasks = run.config.tuning.in_flight;
         let (readers, sponsors) = (self.readers.clone(), self.sponsors.clone());
         let known = self.known;
-        let read_links = move |run: Arc<Run>, parents: Vec<Parent>| {
-            let readers = readers.clone();
-            async move {
-                tokio::join!(
-                    readers.assigned.read(&run, &parents),
-                    readers.owners.read(&run, &parents)
-                );
-            }
-        };
-        let land_links = async || {
-            let both = &self.readers;
-            let (assigned, owners) = tokio::try_join!(both.assigned.land(), both.owners.land())?;
-            Ok([assigned, owners, known.unsaved()].concat())
-        };
         let read_sponsors = move |run: Arc<Run>, parents: Vec<Parent>| {
             let sponsors = sponsors.clone();
             async move { sponsors.read(&run, &parents).await }
         };
         let land_sponsors = || self.sponsors.land();
+        let reading = async {
+            if run.config.sweeps {
+                Box::pin(sweep_all(run, self.all, readers, known)).await
+            } else {
+                read_all(run, self.all, readers, known).await
+            }
+        };
         let (knows_all, knows_agents) = tokio::join!(
-            self.all.read(run, tasks, read_links, land_links),
+            reading,
             self.agents.read(run, 1, read_sponsors, land_sponsors),
         );
         LinksRead {
@@ -189,6 +194,63 @@ impl Links {
             knows_agents,
         }
     }
+}
+
+/// Reads who holds roles and who owns, service principal by service principal. True when nothing is missing.
+async fn read_all(run: &Arc<Run>, all: Feed, readers: Arc<Readers>, known: Arc<Known>) -> bool {
+    let tasks = run.config.tuning.in_flight;
+    let shared = readers.clone();
+    let read = move |run: Arc<Run>, parents: Vec<Parent>| {
+        let readers = shared.clone();
+        async move {
+            tokio::join!(
+                readers.assigned.read(&run, &parents),
+                readers.owners.read(&run, &parents)
+            );
+        }
+    };
+    let land = async || {
+        let (assigned, owners) = tokio::try_join!(readers.assigned.land(), readers.owners.land())?;
+        Ok([assigned, owners, known.unsaved()].concat())
+    };
+    all.read(run, tasks, read, land).await
+}
+
+/// The same by a sweep each, and by themselves where the sweeps do not settle it.
+async fn sweep_all(run: &Arc<Run>, all: Feed, readers: Arc<Readers>, known: Arc<Known>) -> bool {
+    let (assigned, owners, (parents, is_whole)) = tokio::join!(
+        sweep(run, &*readers, |all| Some(&all.assigned), ASSIGNED_OF_ALL),
+        sweep(run, &*readers, |all| Some(&all.owners), OWNERS_OF_ALL),
+        all.all(),
+    );
+    let not_assigned = parents.iter().filter(|parent| !assigned.has(parent.id));
+    let of_assigned = readers.clone();
+    let read_assigned = move |run: Arc<Run>, parents: Vec<Parent>| {
+        let readers = of_assigned.clone();
+        async move { readers.assigned.read(&run, &parents).await }
+    };
+    let land_assigned = async || {
+        let landed = readers.assigned.land().await?;
+        Ok([landed, known.unsaved()].concat())
+    };
+    let name = "app role assignments";
+    let (knows_assigned, knows_owners) = tokio::join!(
+        read_rest(
+            run,
+            name,
+            (not_assigned, is_whole),
+            read_assigned,
+            land_assigned
+        ),
+        read_unswept(
+            run,
+            &readers,
+            |all| Some(&all.owners),
+            &owners,
+            (&parents, is_whole)
+        ),
+    );
+    knows_assigned && knows_owners
 }
 
 /// A reader with its scope.

@@ -110,6 +110,14 @@ impl Fault {
         )
     }
 
+    /// A gateway gives up on lists that expand a relation of more objects than this at once.
+    pub fn heavy_expand(pattern: RoutePattern, most: usize) -> Self {
+        Self::html(pattern, 504)
+            .expanding()
+            .when_top_above(most)
+            .named("heavy expand")
+    }
+
     /// Adds `Retry-After`; only error answers have one.
     #[must_use]
     pub fn retry_after(mut self, value: &str) -> Self {
@@ -333,13 +341,17 @@ mod tests {
         let faults = Faults::default();
         faults.add(Fault::html(RoutePattern::Any, 504).when_top_above(500));
         faults.add(Fault::html(RoutePattern::Any, 403).selecting("secret"));
-        faults.add(Fault::html(RoutePattern::Any, 502).expanding());
+        faults.add(Fault::heavy_expand(RoutePattern::Any, 200));
+        faults.add(Fault::html(RoutePattern::Any, 502).selecting("unlucky"));
         for (query, is_hit) in [
             ("$top=999", true),
             ("$top=500", false),
             ("$select=id,secret", true),
             ("$select=id", false),
-            ("$expand=members", true),
+            ("$expand=members&$top=200", false),
+            ("$expand=members&$top=201", true),
+            ("$top=201", false),
+            ("$select=unlucky", true),
         ] {
             assert_eq!(
                 struck(&faults, "/users", query).is_some(),
