@@ -215,6 +215,7 @@ impl Collection {
     pub fn finish(self, ending: Ending) -> CollectionReport {
         let answer = ending.answer;
         let message = ending.message.or(answer.removals_skipped);
+        let failures = ending.failures.into_iter().map(storable).collect();
         let report = CollectionReport {
             collection: self.name.to_owned(),
             status: ending.status,
@@ -227,15 +228,32 @@ impl Collection {
             held: answer.held,
             cost: self.meter.cost(),
             failed_parents: ending.failed_parents,
-            failures: ending.failures,
+            failures,
             missing_permission: ending.missing_permission,
-            message,
+            message: message.map(without_nul),
             duration_ms: self.started.elapsed().as_millis() as u64,
         };
         self.progress.event(ProgressEvent::CollectionFinished {
             report: Box::new(report.clone()),
         });
         report
+    }
+}
+
+/// The register stores no NUL, and names of objects and what Graph says may hold one: a report with it would be refused whole.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
+}
+
+fn storable(failure: Failure) -> Failure {
+    Failure {
+        id: failure.id,
+        display_name: failure.display_name.map(without_nul),
+        reason: without_nul(failure.reason),
     }
 }
 
