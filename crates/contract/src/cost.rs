@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the reading of something cost the source. All but the waits add up: the costs of the collections and of what belongs
+/// What the reading of something cost the source; what is absent is 0. All but the waits add up: the costs of the collections and of what belongs
 /// to none are the run's [`Traffic`](crate::Traffic).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -13,24 +13,31 @@ pub struct Cost {
     /// Requests to the source, a batch's parts counted each.
     pub requests: u64,
     /// Resource units: as the source told, and estimated where it did not tell.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub resource_units: u64,
     /// Pages of lists that arrived.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub pages: u64,
     /// Requests that the source refused because there were too many (HTTP 429).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub throttled: u64,
     /// Requests that were sent again.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u64,
     /// Time in which at least one request waited, in milliseconds: for the pace, as long as the source asked for, or before it
     /// was sent again. Collections wait side by side, so their waits do not add up to the run's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: u64,
     /// Faults that were got over.
     #[serde(default, skip_serializing_if = "Recovered::is_empty")]
     pub recovered: Recovered,
+}
+
+impl Cost {
+    /// Did it cost nothing?
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl AddAssign for Cost {
@@ -86,7 +93,7 @@ pub struct Recovered {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(count: &u64) -> bool {
+pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

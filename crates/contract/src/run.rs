@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use uuid::Uuid;
 
-use crate::{Cost, Held, Recovered, SyncMode, SystemId};
+use crate::{Cost, Held, Recovered, SyncMode, SystemId, cost::is_zero};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -107,7 +107,7 @@ pub struct Traffic {
     /// Resource units: as the source told, and estimated where it did not tell.
     pub resource_units: u64,
     /// Pages of lists that arrived.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub pages: u64,
     /// Requests that the source refused because there were too many (HTTP 429).
     pub throttled: u64,
@@ -148,7 +148,7 @@ pub struct RunReport {
     pub collections: Vec<CollectionReport>,
     /// What belongs to no collection of the report: questions about the tenant itself, and lists that are only read to find
     /// what others need. With the collections' costs it adds up to the traffic.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Cost::is_empty")]
     pub other: Cost,
     /// What it cost, all in all.
     pub traffic: Traffic,
