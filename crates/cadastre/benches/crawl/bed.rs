@@ -87,7 +87,7 @@ pub struct Bed {
 
 impl Bed {
     /// Starts everything.
-    pub async fn start(order: &Order) -> anyhow::Result<Self> {
+    pub async fn start(order: &Order, options: &Options) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("cadastre-crawl-")
             .tempdir()?;
@@ -95,7 +95,7 @@ impl Bed {
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711))?;
         let settings = Settings::new(folder.path().join("postgres"));
         let postgres = embedded_postgres::Server::start(settings).await?;
-        let (server, base_url) = start_server(&postgres.url()).await?;
+        let (server, base_url) = start_server(&postgres.url(), options).await?;
         let register = PgPoolOptions::new()
             .max_connections(1)
             .connect(postgres.admin_url().expose_secret())
@@ -138,7 +138,7 @@ impl Bed {
         };
         let memory = FamilyMemory::watch(self.postgres.pid());
         let before = cpu();
-        let ended = self.run_crawler(order).await?;
+        let ended = self.run_crawler(order, options).await?;
         let after = cpu();
         let postgres_peak = memory.finish();
         let report = ended.report(options)?;
@@ -165,7 +165,7 @@ impl Bed {
         })
     }
 
-    async fn run_crawler(&self, order: &Order) -> anyhow::Result<Ended> {
+    async fn run_crawler(&self, order: &Order, options: &Options) -> anyhow::Result<Ended> {
         let config = self.folder.path().join("crawler.json");
         let printed = self.folder.path().join("printed");
         let graph = self.simulator.base_url();
@@ -180,7 +180,7 @@ impl Bed {
         let output = std::fs::File::create(&printed)?;
         let complaints = output.try_clone()?;
         let began = Instant::now();
-        let mut crawler = Command::new(crawler_command()?)
+        let mut crawler = Command::new(program("crawler-entra", options)?)
             .arg("--config-file")
             .arg(&config)
             .args(["--progress", "json"])
@@ -241,23 +241,24 @@ fn pid(process: &Child) -> anyhow::Result<i32> {
     Ok(i32::try_from(pid)?)
 }
 
-/// The crawler's own program, beside that of the server.
-fn crawler_command() -> anyhow::Result<PathBuf> {
-    let server = Path::new(env!("CARGO_BIN_EXE_cadastre"));
-    let name = format!("crawler-entra{}", std::env::consts::EXE_SUFFIX);
-    let command = server.with_file_name(name);
-    if !command.exists() {
-        bail!(
-            "there is no {}: cargo build --release -p crawler-entra",
-            command.display()
-        );
+/// A program: that of the server, or one that lies beside it.
+fn program(name: &str, options: &Options) -> anyhow::Result<PathBuf> {
+    let built = Path::new(env!("CARGO_BIN_EXE_cadastre")).parent();
+    let folder = options.programs.as_deref().or(built);
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let program = folder.unwrap_or(Path::new(".")).join(name);
+    if !program.exists() {
+        bail!("there is no {}: cargo build --release", program.display());
     }
-    Ok(command)
+    Ok(program)
 }
 
 /// Starts the server's own program and waits until it says where it listens.
-async fn start_server(database_url: &SecretString) -> anyhow::Result<(Child, String)> {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_cadastre"))
+async fn start_server(
+    database_url: &SecretString,
+    options: &Options,
+) -> anyhow::Result<(Child, String)> {
+    let mut server = Command::new(program("cadastre", options)?)
         .args(["up", "--listen", "127.0.0.1:0"])
         .env("DATABASE_URL", database_url.expose_secret())
         .env("RUST_LOG", "warn")

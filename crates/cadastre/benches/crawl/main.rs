@@ -35,9 +35,15 @@ pub struct Options {
     /// How many times larger the tenant is that the memory is compared with
     #[arg(long, default_value_t = 10)]
     times: usize,
+    /// Memory: read sign-ins, too, at the pace that Graph allows (400 pages of the larger tenant take a quarter of an hour)
+    #[arg(long)]
+    sign_ins: bool,
     /// The same seed gives the same tenants
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Take the programs of server and crawler from this folder instead of those that were built with the benchmark
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<std::path::PathBuf>,
     /// Keep the crawler's reports in this folder
     #[arg(long, value_name = "FOLDER")]
     reports: Option<std::path::PathBuf>,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use graph_sim::{SimOptions, TenantSpec, Throttle};
+use anyhow::bail;
+use graph_sim::{SimOptions, Tenant, TenantSpec, Throttle};
 
 use crate::{
     Options,
@@ -21,7 +22,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// The tenant that other crawlers were measured with: of its service principals, a third has its registration here.
+    /// The tenant that other crawlers were measured with.
     const PEERS: Self = Self {
         users: 5_000,
         groups: 500,
@@ -46,12 +47,16 @@ impl Size {
     }
 
     fn spec(self, seed: u64) -> TenantSpec {
-        let spec = TenantSpec::new(seed, self.users, self.groups, self.service_principals);
-        TenantSpec {
-            // Sizes of groups are rounded, and members that are drawn twice are there once.
-            mean_group_size: self.memberships as f64 / self.groups as f64 * 1.02,
-            access_packages: self.access_packages,
-            ..spec
+        let mut spec = TenantSpec::new(seed, self.users, self.groups, self.service_principals);
+        spec.access_packages = self.access_packages;
+        spec.mean_group_size = self.memberships as f64 / self.groups as f64;
+        loop {
+            // A member that is drawn twice is there once, and no group is larger than the tenant.
+            let found = Tenant::generate(&spec).members.count();
+            if found >= self.memberships {
+                return spec;
+            }
+            spec.mean_group_size *= 1.01 * self.memberships as f64 / found as f64;
         }
     }
 }
@@ -99,7 +104,7 @@ async fn crawls(
 ) -> anyhow::Result<Vec<Crawled>> {
     let mut first_loads = Vec::new();
     for run in 1..=runs {
-        let bed = Bed::start(order).await?;
+        let bed = Bed::start(order, options).await?;
         let first = bed.crawl(order, options).await?;
         table.add(&format!("first load {run}"), &first);
         if options.again && run == runs {
@@ -132,21 +137,24 @@ async fn latency(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn cap(options: &Options) -> anyhow::Result<()> {
-    let throttle = Throttle {
-        calls_per_second: Some(120),
-        ..Throttle::on()
-    };
-    let order = Order {
+    let order = |calls: u32| Order {
         spec: Size::PEERS.spec(options.seed),
         simulator: SimOptions {
             latency: Duration::from_millis(50),
-            throttle,
+            throttle: Throttle {
+                calls_per_second: Some(calls),
+                ..Throttle::on()
+            },
             ..SimOptions::default()
         },
         flags: WITHOUT_SIGN_INS,
     };
-    let mut table = Table::new("cap: 50 ms, at most 120 calls a second, without sign-ins");
-    crawls(options, &order, options.runs, &mut table).await?;
+    let mut table = Table::new("cap: 50 ms, at most 120 calls a second; then 20, which strikes");
+    crawls(options, &order(120), options.runs, &mut table).await?;
+    let struck = crawls(options, &order(20), 1, &mut table).await?;
+    if struck.iter().all(|one| one.throttled == 0) {
+        bail!("a cap that never strikes proves nothing");
+    }
     table.print(&[]);
     Ok(())
 }
@@ -181,7 +189,11 @@ async fn memory(options: &Options, large: Size) -> anyhow::Result<()> {
             throttle: Throttle::off(),
             ..SimOptions::default()
         },
-        flags: EVERYTHING,
+        flags: if options.sign_ins {
+            EVERYTHING
+        } else {
+            WITHOUT_SIGN_INS
+        },
     };
     let mut table = Table::new("memory: the large tenant, and one several times larger");
     let once = crawls(options, &order(large), 1, &mut table).await?;

@@ -5,7 +5,7 @@
 
 use contract::{CollectionStatus, RunOutcome, RunReport};
 use crawler_entra::{CrawlConfig, Mode};
-use graph_sim::{SimOptions, TenantSpec, Throttle, Truth};
+use graph_sim::{SimOptions, Tenant, TenantSpec, Throttle, Truth};
 
 use crate::register::{Register, seed};
 
@@ -38,8 +38,8 @@ const SMALL: Size = Size {
     memberships: 10_000,
     service_principals: 200,
     access_packages: 5,
-    calls: 150,
-    calls_unchanged: 100,
+    calls: 110,
+    calls_unchanged: 60,
 };
 
 fn size() -> &'static Size {
@@ -51,12 +51,16 @@ fn size() -> &'static Size {
 
 impl Size {
     fn spec(&self, seed: u64) -> TenantSpec {
-        // Sizes of groups are rounded, and members that are drawn twice are there once.
-        let mean_group_size = self.memberships as f64 / self.groups as f64 * 1.02;
         let spec = TenantSpec::new(seed, self.users, self.groups, self.service_principals);
-        TenantSpec {
-            mean_group_size,
-            ..spec.with_access_packages(self.access_packages)
+        let mut spec = spec.with_access_packages(self.access_packages);
+        spec.mean_group_size = self.memberships as f64 / self.groups as f64;
+        loop {
+            // A member that is drawn twice is there once, and no group is larger than the tenant.
+            let found = Tenant::generate(&spec).members.count();
+            if found >= self.memberships {
+                return spec;
+            }
+            spec.mean_group_size *= 1.01 * self.memberships as f64 / found as f64;
         }
     }
 

@@ -262,8 +262,8 @@ impl Feed {
             feed: self,
             is_whole: false,
         }));
-        // A register that lags behind makes the readers wait.
-        let (sender, was_read) = mpsc::channel(tasks);
+        // A register that lags behind makes the readers wait: what waits here is read again by whoever goes on.
+        let (sender, was_read) = mpsc::channel(tasks.div_ceil(2));
         let mut readers = JoinSet::new();
         for _ in 0..tasks {
             let (run, shared, read) = (run.clone(), shared.clone(), read.clone());
