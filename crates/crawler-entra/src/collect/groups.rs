@@ -16,7 +16,7 @@ use super::{
     collection::{Collection, Ending, Run, close, hint_at},
     feed::{Feeder, Parent, feed},
     list::{Landed, List, Reader, read_list},
-    members::{HIDDEN_PERMISSION, group_links},
+    members::group_links,
     principals::select_list,
 };
 use crate::{
@@ -95,12 +95,9 @@ pub(crate) async fn groups_and_links(
         collections.extend(["group members", "group owners"]);
         watched.push_str(",members,owners");
     }
-    // A group that did not change shows its members as soon as that is allowed.
-    let sees_hidden = run.graph.has_permission(HIDDEN_PERMISSION).await;
     let endpoint = Endpoint {
         name: "groups",
         select: watched,
-        seen_with: format!("hidden members: {sees_hidden:?}"),
         of_objects: usize::from(plan.is_posted),
         collections,
         ..Endpoint::default()

@@ -50,7 +50,7 @@ pub(crate) async fn administrative_units(run: Arc<Run>, wanted: UnitsAs) -> Vec<
         "unit contexts"
     };
     let collection = Collection::start(&run, name, PERMISSION);
-    let endpoint = endpoint(&run, wanted).await;
+    let endpoint = endpoint(wanted);
     let (units, ended) = match find_way(&run, &endpoint, &collection.meter).await {
         Ok(Way::Full) => match read_units(&run, &collection).await {
             Ok((units, true)) => (units, Ok(())),
@@ -87,7 +87,7 @@ pub(crate) async fn administrative_units(run: Arc<Run>, wanted: UnitsAs) -> Vec<
 }
 
 /// What tells of changes.
-async fn endpoint(run: &Run, wanted: UnitsAs) -> Endpoint {
+fn endpoint(wanted: UnitsAs) -> Endpoint {
     let mut collections = Vec::new();
     let mut watched = UNIT_PROPERTIES.join(",");
     if wanted.resources {
@@ -97,12 +97,9 @@ async fn endpoint(run: &Run, wanted: UnitsAs) -> Endpoint {
         collections.extend(["unit contexts", "unit members"]);
         watched.push_str(",members");
     }
-    let sees_hidden = run.graph.has_permission(HIDDEN_PERMISSION).await;
     Endpoint {
         name: "directory/administrativeUnits",
         select: watched,
-        // A unit that did not change shows its members as soon as that is allowed.
-        seen_with: format!("hidden members: {sees_hidden:?}"),
         collections,
         is_read_whole: true,
         ..Endpoint::default()

@@ -51,10 +51,10 @@ impl Found {
     /// see either.
     fn say(&self, line: &mut CollectionReport) {
         if !self.is_full
-            && line.status == CollectionStatus::Complete
+            && (line.status == CollectionStatus::Complete || self.left_out(line))
             && let Some(lacking) = self.lacking.get(&line.collection)
         {
-            line.status = CollectionStatus::Partial;
+            line.status = lacking.status;
             line.missing_permission
                 .clone_from(&lacking.missing_permission);
             line.message = Some(format!("as in the last full reading: {}", lacking.reason));
@@ -79,10 +79,14 @@ impl Found {
         } else {
             self.lacking.clone()
         };
-        let partial = lines
-            .iter()
-            .filter(|line| line.status == CollectionStatus::Partial);
-        lacking.extend(partial.map(|line| (line.collection.clone(), Lacking::of(line))));
+        let lacks = |line: &&&CollectionReport| {
+            !matches!(
+                line.status,
+                CollectionStatus::Complete | CollectionStatus::Skipped
+            )
+        };
+        let lines = lines.iter().filter(lacks);
+        lacking.extend(lines.map(|line| (line.collection.clone(), Lacking::of(line))));
         lacking
     }
 
@@ -94,9 +98,13 @@ impl Found {
         let was_read = |line: &&CollectionReport| match line.status {
             CollectionStatus::Complete => true,
             CollectionStatus::Partial => is_forgiven(run, &line.collection),
+            // Another permission is another reading.
+            CollectionStatus::Forbidden => line.read == 0,
             _ => self.left_out(line),
         };
-        if !lines.iter().all(was_read) {
+        let has_something =
+            |line: &&CollectionReport| line.status != CollectionStatus::Forbidden && was_read(line);
+        if !lines.iter().all(was_read) || !lines.iter().any(has_something) {
             return None;
         }
         let objects = if self.is_full {

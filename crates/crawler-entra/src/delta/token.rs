@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::{CollectionReport, MAX_TOKEN_BYTES};
+use contract::{CollectionReport, CollectionStatus, MAX_TOKEN_BYTES};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -32,6 +32,7 @@ pub(super) struct Token {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Lacking {
+    pub status: CollectionStatus,
     pub missing_permission: Option<String>,
     pub reason: String,
 }
@@ -46,6 +47,7 @@ impl Lacking {
         let reason = line.message.as_ref().or(failure);
         let reason = reason.map_or("some of it could not be read", String::as_str);
         Self {
+            status: line.status,
             missing_permission: line.missing_permission.clone(),
             reason: reason.chars().take(REASON_LENGTH).collect(),
         }
@@ -64,10 +66,10 @@ impl Token {
     }
 }
 
-/// How the endpoint is read: with another fingerprint, a token tells of other things than are needed.
-pub(super) fn config_hash(endpoint: &Endpoint) -> String {
+/// How the endpoint is read, and with which permissions: with another fingerprint, a token tells of other things than are needed.
+pub(super) fn config_hash(endpoint: &Endpoint, granted: &str) -> String {
     let read = format!(
-        "{} {} {} {} mapping {}",
+        "{} {} {} {} granted {granted} mapping {}",
         endpoint.name,
         endpoint.select,
         endpoint.seen_with,
@@ -90,6 +92,7 @@ mod tests {
             lacking: BTreeMap::from([(
                 "group members".to_owned(),
                 Lacking {
+                    status: CollectionStatus::Partial,
                     missing_permission: Some("Member.Read.Hidden".into()),
                     reason: "hidden".into(),
                 },
@@ -119,11 +122,18 @@ mod tests {
             of_objects: 1,
             ..Endpoint::default()
         };
-        let groups = config_hash(&endpoint("id", &["groups"]));
-        assert_eq!(groups, config_hash(&endpoint("id", &["groups"])));
-        assert_ne!(groups, config_hash(&endpoint("id,mail", &["groups"])));
+        let config_hash = |endpoint| super::config_hash(&endpoint, "Group.Read.All");
+        let groups = config_hash(endpoint("id", &["groups"]));
+        assert_eq!(groups, config_hash(endpoint("id", &["groups"])));
+        assert_ne!(groups, config_hash(endpoint("id,mail", &["groups"])));
+        // What was forbidden may be seen now.
+        let with_more = super::config_hash(
+            &endpoint("id", &["groups"]),
+            "Group.Read.All,Member.Read.Hidden",
+        );
+        assert_ne!(groups, with_more);
         // Members were not read: what changed since says nothing about those that were there before.
-        let with_members = config_hash(&endpoint("id", &["groups", "group members"]));
+        let with_members = config_hash(endpoint("id", &["groups", "group members"]));
         assert_ne!(groups, with_members);
     }
 }

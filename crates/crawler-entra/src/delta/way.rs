@@ -62,11 +62,11 @@ pub(super) struct Found {
 
 impl Found {
     /// Everything of the endpoint is to be read, until something better is found.
-    fn full(endpoint: &Endpoint) -> Self {
+    fn full(endpoint: &Endpoint, granted: &str) -> Self {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             endpoint: endpoint.name.to_owned(),
-            config_hash: config_hash(endpoint),
+            config_hash: config_hash(endpoint, granted),
             is_full: true,
             why: None,
             link: None,
@@ -159,7 +159,7 @@ async fn look(
     endpoint: &Endpoint,
     meter: &Meter,
 ) -> Result<(Found, Vec<Change>), Stopped> {
-    let full = Found::full(endpoint);
+    let full = Found::full(endpoint, &run.graph.granted().await);
     let because = match usable(run, endpoint, &full) {
         Err(because) => because,
         Ok((known, token)) if endpoint.is_silent => {
@@ -253,7 +253,9 @@ fn usable<'a>(
         return Err(Because::of("no earlier reading is known"));
     };
     if known.config_hash != found.config_hash {
-        return Err(Because::of("something else is read than by the last run"));
+        return Err(Because::of(
+            "something else is read than by the last run, or with other permissions",
+        ));
     }
     let age = Duration::from_secs(known.age_seconds);
     if age > MAX_TOKEN_AGE {

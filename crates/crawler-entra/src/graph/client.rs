@@ -187,6 +187,15 @@ impl Graph {
         self.tokens.has_role(permission).await
     }
 
+    /// All application permissions that were granted, in one text that is the same for the same permissions.
+    pub async fn granted(&self) -> String {
+        let Some(mut claims) = self.tokens.claims().await else {
+            return "unknown".to_owned();
+        };
+        claims.roles.sort_unstable();
+        claims.roles.join(",")
+    }
+
     /// What the token in use says; `None` when there is none or it says nothing.
     pub async fn claims(&self) -> Option<Claims> {
         self.tokens.claims().await
