@@ -70,7 +70,8 @@ struct UpArgs {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let quiet = if matches!(cli.command, Command::Up(_)) {
-        "info"
+        // PostgreSQL notices what is dropped in case it is there.
+        "info,sqlx::postgres::notice=warn"
     } else {
         "warn"
     };

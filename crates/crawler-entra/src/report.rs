@@ -115,15 +115,13 @@ const HOW_TO_DECIDE: &str = "To decide, with an admin key: GET /api/ingest/held 
      /api/ingest/held/{id}/reject with a reason settles it (docs/ingest-api.md).\n";
 
 fn failures(collections: &[CollectionReport], is_cancelled: bool) -> String {
-    let mut text = String::new();
     let (skipped, read): (Vec<_>, Vec<_>) = collections
         .iter()
         .partition(|collection| collection.status == CollectionStatus::Skipped);
+    let said = read.iter().filter(|line| line.message.is_some()).copied();
+    let mut text = by_message(said, |message, names| format!("{names}: {message}\n"));
     for collection in read {
         let name = &collection.collection;
-        if let Some(message) = &collection.message {
-            let _ = writeln!(text, "{name}: {message}");
-        }
         if let Some(permission) = &collection.missing_permission {
             let _ = writeln!(
                 text,
@@ -145,7 +143,10 @@ fn failures(collections: &[CollectionReport], is_cancelled: bool) -> String {
     if collections.iter().any(|c| c.held.is_some()) {
         text.push_str(HOW_TO_DECIDE);
     }
-    text.push_str(&what_was_skipped(&skipped));
+    let skipped = skipped.into_iter();
+    text.push_str(&by_message(skipped, |reason, names| {
+        format!("{reason}: {names}\n")
+    }));
     if text.is_empty() {
         text
     } else {
@@ -178,21 +179,23 @@ fn objects_that_failed(collection: &CollectionReport) -> String {
     text
 }
 
-/// One line for each reason.
-fn what_was_skipped(skipped: &[&CollectionReport]) -> String {
-    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
-    for collection in skipped {
-        let reason = collection.message.as_deref().unwrap_or("skipped");
-        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+/// A line for each message, with the names of the collections that have it.
+fn by_message<'a>(
+    collections: impl Iterator<Item = &'a CollectionReport>,
+    line: impl Fn(&str, &str) -> String,
+) -> String {
+    let mut by_message: Vec<(&str, Vec<&str>)> = Vec::new();
+    for collection in collections {
+        let message = collection.message.as_deref().unwrap_or("skipped");
+        match by_message.iter_mut().find(|(known, _)| *known == message) {
             Some((_, names)) => names.push(&collection.collection),
-            None => by_reason.push((reason, vec![&collection.collection])),
+            None => by_message.push((message, vec![&collection.collection])),
         }
     }
-    let mut text = String::new();
-    for (reason, names) in by_reason {
-        let _ = writeln!(text, "{reason}: {}", names.join(", "));
-    }
-    text
+    let lines = by_message.into_iter();
+    lines
+        .map(|(message, names)| line(message, &names.join(", ")))
+        .collect()
 }
 
 /// The end of the report.

@@ -203,14 +203,14 @@ fn only_changes(
     changes: &[Change],
     link: String,
 ) -> Found {
-    let since = readable(Duration::from_secs(known.age_seconds));
+    let ago = ago(Duration::from_secs(known.age_seconds));
     let gone = changes.iter().filter(|change| change.is_removed).count();
     let why = if changes.is_empty() {
-        format!("nothing changed in the last {since}")
+        format!("nothing changed since the last run, {ago}")
     } else {
         let there = changes.len() - gone;
         format!(
-            "only what changed in the last {since}: {there} to read again, {gone} said to be gone"
+            "only what changed since the last run, {ago}: {there} to read again, {gone} said to be gone"
         )
     };
     Found {
@@ -223,9 +223,8 @@ fn only_changes(
 /// The way to read nothing.
 fn not_read(full: Found, known: &DeltaToken, token: Token) -> Found {
     let age = known.full_read_age_seconds.unwrap_or(known.age_seconds);
-    let age = readable(Duration::from_secs(age));
-    let why =
-        format!("not read: Graph does not tell its changes, and the last reading was {age} ago");
+    let ago = ago(Duration::from_secs(age));
+    let why = format!("not read: Graph does not tell its changes, and the last reading was {ago}");
     Found {
         is_full: false,
         why_unread: Some(why),
@@ -259,20 +258,20 @@ fn usable<'a>(
     }
     let age = Duration::from_secs(known.age_seconds);
     if age > MAX_TOKEN_AGE {
-        let age = readable(age);
-        return Err(Because::of(format!("the last run was {age} ago")));
+        let ago = ago(age);
+        return Err(Because::of(format!("the last run was {ago}")));
     }
     let full_read = known.full_read_age_seconds.map(Duration::from_secs);
     match full_read {
         None => return Err(Because::of("no full reading is known")),
         Some(age) if mode == Mode::Auto && age >= run.config.full_read_every => {
-            let age = readable(age);
-            return Err(Because::of(format!("the last full reading was {age} ago")));
+            let ago = ago(age);
+            return Err(Because::of(format!("the last full reading was {ago}")));
         }
         Some(age) if endpoint.hides_changes() && age >= run.config.untold_read_every => {
-            let age = readable(age);
+            let ago = ago(age);
             return Err(Because::of(format!(
-                "Graph does not tell every change, and the last full reading was {age} ago"
+                "Graph does not tell every change, and the last full reading was {ago}"
             )));
         }
         Some(_) => {}
@@ -336,15 +335,15 @@ fn ends_all(error: &GraphError) -> bool {
     )
 }
 
-/// A time span for people.
-fn readable(span: Duration) -> String {
+/// How long ago, for people.
+fn ago(span: Duration) -> String {
     let (value, unit) = match span.as_secs() {
-        seconds @ 0..120 => (seconds, "second"),
-        seconds @ 120..7_200 => (seconds / 60, "minute"),
+        0..60 => return "moments ago".to_owned(),
+        seconds @ 60..7_200 => (seconds / 60, "minute"),
         seconds @ 7_200..172_800 => (seconds / 3_600, "hour"),
         seconds => (seconds / 86_400, "day"),
     };
-    format!("{value} {unit}{}", if value == 1 { "" } else { "s" })
+    format!("{value} {unit}{} ago", if value == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -353,11 +352,11 @@ mod tests {
 
     #[test]
     fn time_spans_are_told_in_the_unit_that_fits() {
-        let told = |seconds| readable(Duration::from_secs(seconds));
-        assert_eq!(told(1), "1 second");
-        assert_eq!(told(119), "119 seconds");
-        assert_eq!(told(3_600), "60 minutes");
-        assert_eq!(told(86_400), "24 hours");
-        assert_eq!(told(7 * 86_400), "7 days");
+        let told = |seconds| ago(Duration::from_secs(seconds));
+        assert_eq!(told(1), "moments ago");
+        assert_eq!(told(119), "1 minute ago");
+        assert_eq!(told(3_600), "60 minutes ago");
+        assert_eq!(told(86_400), "24 hours ago");
+        assert_eq!(told(7 * 86_400), "7 days ago");
     }
 }
