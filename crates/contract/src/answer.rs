@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use uuid::Uuid;
 
-use crate::SystemId;
+use crate::{SystemId, cost::is_zero};
 
 /// One refused record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +64,10 @@ pub struct IngestAnswer {
     pub held: Option<Held>,
     /// Why a full load removed nothing although rows were missing, where that was not the guard.
     pub removals_skipped: Option<String>,
+    /// Rows that a full load did not meet and left, because another load met or wrote them since its reading began. Whether
+    /// they are still in the source is for another full load to say.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spared: u64,
     /// The first refusals, at most 100.
     pub errors: Vec<RecordError>,
     /// Records received.
@@ -72,14 +76,6 @@ pub struct IngestAnswer {
     pub duration_ms: u64,
     /// For `systems`: the id of each record's system, in the order of the records.
     pub system_ids: Option<Vec<Option<SystemId>>>,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl IngestAnswer {
@@ -92,6 +88,7 @@ impl IngestAnswer {
         self.duplicates += other.duplicates;
         self.rejected += other.rejected;
         self.replaced_characters += other.replaced_characters;
+        self.spared += other.spared;
         self.records += other.records;
         let room = crate::MAX_ERRORS_IN_ANSWER.saturating_sub(self.errors.len());
         self.errors.extend(other.errors.iter().take(room).cloned());

@@ -78,6 +78,9 @@ pub struct CollectionReport {
     pub deleted: u64,
     /// Records that the register refused.
     pub rejected: u64,
+    /// Rows that were not read and stay, because another load met or wrote them meanwhile.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spared: u64,
     /// Removals that wait for a person.
     pub held: Option<Held>,
     /// What its reading cost the source. Collections that are made of one list share its requests: one of them has them all.

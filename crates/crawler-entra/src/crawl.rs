@@ -303,11 +303,13 @@ impl Crawl {
 /// What the answers of Graph depend on, for an attempt that goes on with a run: places in lists and what they mean.
 fn fingerprint(config: &CrawlConfig) -> String {
     let asked = format!(
-        "{} {:?} {:?} {:?} {} {} {}",
+        "{} {:?} {:?} {:?} {:?} {} {} {} {}",
         config.graph.tenant_id,
         config.selection,
+        config.identity_filter,
         config.custom_user_attributes,
         config.custom_group_attributes,
+        config.request_window_days,
         config.tuning.page_size,
         config.sweeps,
         env!("CARGO_PKG_VERSION"),

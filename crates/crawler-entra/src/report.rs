@@ -230,6 +230,7 @@ mod tests {
             unchanged: 0,
             deleted: 0,
             rejected: 0,
+            spared: 0,
             held: None,
             cost: contract::Cost {
                 requests: 1,

@@ -12,6 +12,7 @@ mod faults;
 mod interrupted;
 mod life;
 mod oracle;
+mod overlapping;
 mod partial;
 mod profiles;
 mod questions;

@@ -70,6 +70,7 @@ pub(super) async fn changed_principals(
 pub(super) fn note_removals(answer: &mut IngestAnswer, removed: IngestAnswer) {
     answer.deleted += removed.deleted;
     answer.held = removed.held;
+    answer.spared += removed.spared;
 }
 
 async fn read(

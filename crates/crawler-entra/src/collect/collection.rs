@@ -122,6 +122,26 @@ impl Ending {
         }
     }
 
+    /// Rows that the register kept because another load brought them meanwhile may be gone from the source: nothing but
+    /// another full reading can tell.
+    fn less_what_was_spared(self) -> Self {
+        let spared = self.answer.spared;
+        if spared == 0 || self.status != CollectionStatus::Complete {
+            return self;
+        }
+        let told = format!(
+            "rows that were not read stay because another load wrote them meanwhile: {spared}"
+        );
+        Self {
+            status: CollectionStatus::Partial,
+            message: Some(match self.message {
+                Some(message) => format!("{message}; {told}"),
+                None => told,
+            }),
+            ..self
+        }
+    }
+
     /// The collection stopped early. `had_begun` tells a collection that is not there from one that broke off.
     pub fn stopped(stopped: &Stopped, had_begun: bool, permission: &str) -> Self {
         let (status, missing_permission) = match stopped {
@@ -213,6 +233,7 @@ impl Collection {
     }
 
     pub fn finish(self, ending: Ending) -> CollectionReport {
+        let ending = ending.less_what_was_spared();
         let answer = ending.answer;
         let message = ending.message.or(answer.removals_skipped);
         let failures = ending.failures.into_iter().map(storable).collect();
@@ -225,6 +246,7 @@ impl Collection {
             unchanged: answer.unchanged,
             deleted: answer.deleted,
             rejected: answer.rejected,
+            spared: answer.spared,
             held: answer.held,
             cost: self.meter.cost(),
             failed_parents: ending.failed_parents,
@@ -299,6 +321,7 @@ pub(crate) fn skipped(name: &str, why: &str) -> CollectionReport {
         unchanged: 0,
         deleted: 0,
         rejected: 0,
+        spared: 0,
         held: None,
         cost: Cost::default(),
         failed_parents: 0,

@@ -90,11 +90,15 @@ impl Found {
         lacking
     }
 
-    /// What to keep, if everything was read.
+    /// What to keep, if everything was read; or that all is to be read.
     fn token(&self, run: &Run, lines: &[CollectionReport]) -> Option<Token> {
         let line_of = |name: &String| lines.iter().find(|line| line.collection == *name);
         let lines: Option<Vec<&CollectionReport>> = self.collections.iter().map(line_of).collect();
         let lines = lines?;
+        // Those rows may have gone from the source before the beginning that was found.
+        if lines.iter().any(|line| line.spared > 0) {
+            return Some(Token::void());
+        }
         let was_read = |line: &&CollectionReport| match line.status {
             CollectionStatus::Complete => true,
             CollectionStatus::Partial => is_forgiven(run, &line.collection),
@@ -118,6 +122,7 @@ impl Found {
             objects,
             again: unseen(run, &self.endpoint),
             lacking: self.lacking(&lines),
+            is_void: false,
         })
     }
 }

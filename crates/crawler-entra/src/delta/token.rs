@@ -26,6 +26,17 @@ pub(super) struct Token {
     /// What the last full reading could not see, by collection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lacking: BTreeMap<String, Lacking>,
+    /// The register holds rows of which the changes from here on may tell nothing: all is to be read.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_void: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Why a collection is not all there is, although reading again would bring nothing more.
@@ -55,6 +66,17 @@ impl Lacking {
 }
 
 impl Token {
+    /// Nothing can be followed from here.
+    pub fn void() -> Self {
+        Self {
+            link: String::new(),
+            objects: None,
+            again: Vec::new(),
+            lacking: BTreeMap::new(),
+            is_void: true,
+        }
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
@@ -97,10 +119,13 @@ mod tests {
                     reason: "hidden".into(),
                 },
             )]),
+            is_void: false,
         };
         let text = token.text().expect("short enough");
         assert_eq!(Token::parse(&text), Some(token.clone()));
         assert_eq!(Token::parse("something else"), None);
+        let void = Token::void();
+        assert_eq!(Token::parse(&void.text().expect("short")), Some(void));
         let many = (0..201).map(Uuid::from_u128).collect();
         assert_eq!(
             Token {

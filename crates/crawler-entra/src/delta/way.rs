@@ -277,6 +277,9 @@ fn usable<'a>(
         Some(_) => {}
     }
     match Token::parse(&known.token.0) {
+        Some(token) if token.is_void => Err(Because::of(
+            "another load wrote rows while the last run read",
+        )),
         Some(token) => Ok((known, token)),
         None => Err(Because::of("what the last run kept is not readable")),
     }

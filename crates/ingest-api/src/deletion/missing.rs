@@ -1,14 +1,14 @@
 //! Which rows a full load did not meet, out of how many, and whether it asked what the one before asked.
 
 use contract::Completeness;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, types::Json};
 use uuid::Uuid;
 
 use super::{Extent, Limits, QuestionChange};
 use crate::{
     entity::EntitySpec,
     error::ApiError,
-    merge::{scope_filter, statements},
+    merge::{OVERLAPS, scope_filter, statements},
     session::{Session, scope_key},
 };
 
@@ -180,6 +180,55 @@ pub async fn leave_out_moved(
         .execute(connection)
         .await?;
     Ok(gone.rows_affected())
+}
+
+/// How many rows stay that this load neither met nor wrote, because another load met or wrote them since the reading began.
+/// To be called when what is missing is out of the register, or waits.
+pub async fn spared(
+    connection: &mut PgConnection,
+    session: &Session,
+    completeness: &Completeness,
+) -> Result<u64, ApiError> {
+    let spec = session.spec()?;
+    // Most loads are alone, and need not look at their rows once more.
+    let sql = format!(
+        "select exists (select from sync_sessions o where o.system_id = $1 and o.entity = $4 and o.sync_id <> $5 \
+         and (o.closed_at is null or o.closed_at >= $2) and {OVERLAPS})"
+    );
+    let had_company: bool = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(session.wanted.system_id)
+        .bind(session.read_since)
+        .bind(Json(&session.wanted.scope))
+        .bind(spec.entity.wire_name())
+        .bind(session.sync_id)
+        .fetch_one(&mut *connection)
+        .await?;
+    let first_after_scope = FIRST_SCOPE_VALUE + session.wanted.scope.len();
+    let Some(looked_at) = parents(spec, completeness, first_after_scope).filter(|_| had_company)
+    else {
+        return Ok(0);
+    };
+    let sql = format!(
+        "select count(*) from {from} where t.system_id = $1 and t.deleted_at is null and t.sync_id <> $3{scope}{condition} \
+         and not (t.row_id <@ (select coalesce(range_agg(m.row_ids), '{{}}') from rows_met m where m.sync_id = $3)) \
+         and (t.valid_from >= $2 or t.row_id <@ {MET_BY_OTHERS})",
+        from = looked_at.from,
+        condition = looked_at.condition,
+        scope = scope_filter(spec, &session.wanted.scope, FIRST_SCOPE_VALUE),
+    );
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(session.wanted.system_id)
+        .bind(session.read_since)
+        .bind(session.sync_id)
+        .bind(spec.entity.wire_name());
+    for value in session.wanted.scope.values() {
+        query = query.bind(value);
+    }
+    if !looked_at.ids.is_empty() {
+        query = query.bind(looked_at.ids);
+    }
+    let spared: i64 = query.fetch_one(connection).await?;
+    Ok(spared as u64)
 }
 
 /// How many rows are live in the scope, each number counted as far as [`Limits`] say.

@@ -15,5 +15,6 @@ mod rows;
 
 pub use guard::{Extent, Limits, QuestionChange, Verdict, judge};
 pub use held::{Removal, conclude, conclude_named};
+pub use missing::spared;
 pub use routes::routes;
 pub(crate) use rows::name_of;

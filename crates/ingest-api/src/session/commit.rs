@@ -106,6 +106,9 @@ pub async fn conclude(
     }
     completeness::check(completeness, session)?;
     let removal = deletion::conclude(connection, caller, session, completeness).await?;
+    if !matches!(removal, Removal::Skipped(_)) {
+        answer.spared += deletion::spared(connection, session, completeness).await?;
+    }
     note(answer, removal);
     Ok(())
 }

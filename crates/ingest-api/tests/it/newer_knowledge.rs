@@ -314,6 +314,7 @@ async fn what_another_load_met_since_the_reading_began_is_not_removed_by_one_ope
             .await
             .expect(201);
         assert_eq!(late["deleted"], 0, "{mode}");
+        assert_eq!(late["spared"], 1, "{mode}");
     }
     assert_eq!(live(&app).await, 40);
 }
