@@ -49,7 +49,8 @@ pub fn main() -> ExitCode {
     };
     let display = Arc::new(Display::new(form));
     log_warnings(display.clone());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread has time to spare for what Graph sends in a second, and one heap stays smaller than several.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     match runtime {

@@ -319,7 +319,7 @@ impl<R: Row> ChildReader<R> {
                                     records.push(*record);
                                 }
                             }
-                            Brought::Kept(windows) => windows.take(*record),
+                            Brought::Kept(windows) => windows.take(&record),
                         }
                     }
                     Mapped::Echo => {}

@@ -340,6 +340,9 @@ pub(crate) fn crashed(reason: &str) -> CollectionReport {
     }
 }
 
+/// Rows of a list of time windows that are unpacked at a time.
+const PUSHED_AT_ONCE: usize = 1_000;
+
 /// Sends the rows of a list of time windows when its reading has ended. Of a list that broke off, what was read lands, too.
 pub(super) async fn push_windows<R: Row>(
     sink: &Sink<R>,
@@ -347,7 +350,14 @@ pub(super) async fn push_windows<R: Row>(
     read: Result<(), Stopped>,
 ) -> Result<(), Stopped> {
     if !read.as_ref().is_err_and(Stopped::is_cancelled) {
-        sink.push_all(&windows.into_rows()).await?;
+        let mut rows = windows.into_rows();
+        loop {
+            let some: Vec<R> = rows.by_ref().take(PUSHED_AT_ONCE).collect();
+            if some.is_empty() {
+                break;
+            }
+            sink.push_all(&some).await?;
+        }
     }
     read
 }

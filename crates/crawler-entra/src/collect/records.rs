@@ -155,7 +155,7 @@ where
         let before = self.windows.read();
         for value in values {
             match (self.map)(value) {
-                Mapped::Record(record) => self.windows.take(*record),
+                Mapped::Record(record) => self.windows.take(&record),
                 Mapped::Echo => {}
                 Mapped::Unreadable => self.has_unreadable = true,
             }

@@ -151,15 +151,16 @@ impl Graph {
         let mut links = NextLink::default();
         let mut url = first;
         loop {
+            // Pages are large, and many lists are read at once: none is asked for before there is a place for it.
+            let Ok(place) = reader.reserve().await else {
+                return Err(GraphError::Cancelled);
+            };
             let page = self.page(url, is_eventual, meter).await?;
             let next = links.after(self, &page);
-            let event = ListEvent::Page {
+            place.send(ListEvent::Page {
                 objects: page.value,
                 next: page.next_link,
-            };
-            if reader.send(event).await.is_err() {
-                return Err(GraphError::Cancelled);
-            }
+            });
             match next? {
                 Some(next) => url = next,
                 None => return Ok(()),

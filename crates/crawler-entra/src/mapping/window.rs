@@ -14,11 +14,11 @@ use chrono::{DateTime, Utc};
 use contract::records::{
     CertificationDecision, Resource, ResourceAssignment, ResourceRelationship,
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 /// A record that a list may bring several times.
-pub(crate) trait Row: Serialize + Send + Sync + 'static {
+pub(crate) trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What tells the rows of one collection apart.
     type Key: Ord + Hash + Send;
 
@@ -89,11 +89,41 @@ impl Row for CertificationDecision {
 }
 
 /// The rows of a list of time windows, each with the window that it shows. Holds one record per row, however many windows
-/// the list has.
+/// the list has, and each in few bytes: no row is known before the list has ended, and the list may be long.
 #[derive(Debug)]
 pub(crate) struct Windows<R: Row> {
-    shown: BTreeMap<R::Key, R>,
+    shown: BTreeMap<R::Key, Kept>,
     read: u64,
+}
+
+/// A record, as JSON, and its rank.
+#[derive(Debug)]
+struct Kept {
+    start: Option<DateTime<Utc>>,
+    end: Option<Reverse<DateTime<Utc>>>,
+    id: Option<Box<str>>,
+    json: Box<[u8]>,
+}
+
+impl Kept {
+    fn of(record: &impl Row) -> Self {
+        let (start, end, id) = record.rank();
+        let json = serde_json::to_vec(record).expect("a record is JSON");
+        Self {
+            start,
+            end,
+            id: id.map(Box::from),
+            json: json.into_boxed_slice(),
+        }
+    }
+
+    fn rank(&self) -> Rank<'_> {
+        (self.start, self.end, self.id.as_deref())
+    }
+
+    fn record<R: Row>(&self) -> R {
+        serde_json::from_slice(&self.json).expect("it was written by the same type")
+    }
 }
 
 impl<R: Row> Default for Windows<R> {
@@ -107,15 +137,15 @@ impl<R: Row> Default for Windows<R> {
 
 impl<R: Row> Windows<R> {
     /// A window was read.
-    pub fn take(&mut self, window: R) {
+    pub fn take(&mut self, window: &R) {
         self.read += 1;
         match self.shown.entry(window.row_key()) {
             Entry::Vacant(row) => {
-                row.insert(window);
+                row.insert(Kept::of(window));
             }
             Entry::Occupied(mut row) => {
                 if window.rank() < row.get().rank() {
-                    row.insert(window);
+                    row.insert(Kept::of(window));
                 }
             }
         }
@@ -127,8 +157,8 @@ impl<R: Row> Windows<R> {
     }
 
     /// The rows.
-    pub fn into_rows(self) -> Vec<R> {
-        self.shown.into_values().collect()
+    pub fn into_rows(self) -> impl Iterator<Item = R> {
+        self.shown.into_values().map(|kept| kept.record())
     }
 }
 
@@ -180,10 +210,10 @@ mod tests {
         let mut answers = orders(windows).into_iter().map(|order| {
             let mut kept = Windows::default();
             for window in order {
-                kept.take(window);
+                kept.take(&window);
             }
             assert_eq!(kept.read(), windows.len() as u64);
-            let rows = kept.into_rows().into_iter();
+            let rows = kept.into_rows();
             rows.filter_map(|row| row.source_id).collect()
         });
         let first: Vec<String> = answers.next().expect("one order at least");
