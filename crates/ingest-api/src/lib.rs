@@ -54,6 +54,7 @@ pub mod read;
 pub mod record;
 pub mod retention;
 pub mod run;
+pub mod secret;
 pub mod session;
 pub mod system;
 
