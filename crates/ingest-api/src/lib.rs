@@ -42,6 +42,7 @@ mod view_refresh;
 
 pub mod attributes;
 pub mod auth;
+pub mod crawler;
 pub mod deletion;
 mod delta_token;
 pub mod entity;

@@ -65,7 +65,12 @@ impl KeyEncryption for LocalKey {
         context: &'a [u8],
         key: &'a KeyBytes,
     ) -> BoxFuture<'a, Result<Vec<u8>, SecretError>> {
-        ready(self.0.seal(context, key.expose()).ok_or(SecretError::Broken)).boxed()
+        ready(
+            self.0
+                .seal(context, key.expose())
+                .ok_or(SecretError::Broken),
+        )
+        .boxed()
     }
 
     fn unwrap<'a>(
@@ -213,12 +218,15 @@ fn context_of_key(place: SecretPlace<'_>, key_id: &str) -> Vec<u8> {
 
 /// Salted with the data key, so that a weak secret cannot be guessed from it.
 fn fingerprint(data_key: &KeyBytes, secret: &[u8]) -> String {
-    let digest = Sha256::new()
+    let digest: [u8; 32] = Sha256::new()
         .chain_update(b"cadastre fingerprint 1")
         .chain_update(data_key.expose())
         .chain_update(secret)
-        .finalize();
-    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+        .finalize()
+        .into();
+    let [a, b, c, d, e, f, ..] = digest;
+    let number = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    format!("{number:012x}")
 }
 
 #[cfg(test)]
@@ -248,10 +256,22 @@ mod tests {
         let (again, other) = keyring.seal(PLACE, &secret).await.expect("sealed");
         assert_ne!((fingerprint, &sealed), (other, &again));
         for elsewhere in [
-            SecretPlace { workspace_id: 2, ..PLACE },
-            SecretPlace { crawler_id: Uuid::from_u128(8), ..PLACE },
-            SecretPlace { field: "certificate", ..PLACE },
-            SecretPlace { version: 2, ..PLACE },
+            SecretPlace {
+                workspace_id: 2,
+                ..PLACE
+            },
+            SecretPlace {
+                crawler_id: Uuid::from_u128(8),
+                ..PLACE
+            },
+            SecretPlace {
+                field: "certificate",
+                ..PLACE
+            },
+            SecretPlace {
+                version: 2,
+                ..PLACE
+            },
         ] {
             let refused = keyring.open(elsewhere, &sealed).await.map(|_| ());
             assert_eq!(refused, Err(SecretError::Broken));
@@ -262,9 +282,18 @@ mod tests {
         }
         // The parts of two sealings do not fit together, nor does another key's name.
         for mixed in [
-            SealedSecret { wrapped_key: again.wrapped_key.clone(), ..sealed.clone() },
-            SealedSecret { ciphertext: again.ciphertext.clone(), ..sealed.clone() },
-            SealedSecret { key_id: "b".into(), ..sealed.clone() },
+            SealedSecret {
+                wrapped_key: again.wrapped_key.clone(),
+                ..sealed.clone()
+            },
+            SealedSecret {
+                ciphertext: again.ciphertext.clone(),
+                ..sealed.clone()
+            },
+            SealedSecret {
+                key_id: "b".into(),
+                ..sealed.clone()
+            },
         ] {
             let refused = keyring.open(PLACE, &mixed).await.map(|_| ());
             assert_eq!(refused, Err(SecretError::Broken));
@@ -278,10 +307,7 @@ mod tests {
         let before = Keyring::new("old", old.clone());
         let both = Keyring::new("new", new.clone()).and("old", old);
         let after = Keyring::new("new", new);
-        let (sealed, _) = before
-            .seal(PLACE, &"CANARY".into())
-            .await
-            .expect("sealed");
+        let (sealed, _) = before.seal(PLACE, &"CANARY".into()).await.expect("sealed");
         let moved = both.rewrap(PLACE, &sealed).await.expect("moved");
         assert_eq!(moved.ciphertext, sealed.ciphertext);
         let opened = after.open(PLACE, &moved).await.expect("opened");

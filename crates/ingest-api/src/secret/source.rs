@@ -34,7 +34,9 @@ pub enum KeySourceError {
         reason: String,
     },
     /// Others could read or change it.
-    #[error("the key file {path} can be read or changed by others than its owner (mode {mode:04o}): make it 0600")]
+    #[error(
+        "the key file {path} can be read or changed by others than its owner (mode {mode:04o}): make it 0600"
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -58,7 +60,9 @@ pub enum KeySourceError {
         reason: &'static str,
     },
     /// The text is neither lines nor JSON.
-    #[error("{0}: the text must be lines id:base64 or JSON {{\"keys\": [{{\"id\": …, \"key\": …}}]}}")]
+    #[error(
+        "{0}: the text must be lines id:base64 or JSON {{\"keys\": [{{\"id\": …, \"key\": …}}]}}"
+    )]
     Form(String),
 }
 
@@ -180,7 +184,10 @@ fn ring_of(place: &str, entries: &[JsonKey]) -> Result<Keyring, KeySourceError> 
     let mut active = entries.iter().enumerate().filter(|(_, entry)| entry.active);
     let writes = active.next().map_or(0, |(index, _)| index);
     if let Some((index, _)) = active.next() {
-        return Err(fault(index, "a key before it is marked as the one that writes"));
+        return Err(fault(
+            index,
+            "a key before it is marked as the one that writes",
+        ));
     }
     let mut keys: Vec<(&str, KeyBytes)> = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
@@ -276,8 +283,18 @@ mod tests {
             (format!("# comment\n\na:{a}\nb:{b}\n"), "a"),
             (format!("a:{a}\n*b: {}", b.trim_end_matches('=')), "b"),
             (format!("a:{a},*b:{b}"), "b"),
-            (format!(r#"{{"keys": [{{"id": "a", "key": "{a}"}}, {{"id": "b", "key": "{b}"}}]}}"#), "a"),
-            (format!(r#"{{"keys": [{{"id": "a", "key": "{a}"}}, {{"id": "b", "key": "{b}", "active": true}}]}}"#), "b"),
+            (
+                format!(
+                    r#"{{"keys": [{{"id": "a", "key": "{a}"}}, {{"id": "b", "key": "{b}"}}]}}"#
+                ),
+                "a",
+            ),
+            (
+                format!(
+                    r#"{{"keys": [{{"id": "a", "key": "{a}"}}, {{"id": "b", "key": "{b}", "active": true}}]}}"#
+                ),
+                "b",
+            ),
         ] {
             let ring = read(&text).expect(&text);
             assert_eq!(ring.active_id(), Some(active), "{text}");
@@ -307,7 +324,10 @@ mod tests {
             (format!("a:{good}\na:{}", key(8)), "same id"),
             (format!("a:{good}\nb:{good}"), "same key"),
             (format!("*a:{good}\n*b:{}", key(8)), "marked"),
-            (format!(r#"{{"keys": [{{"id": "a", "secret": "{good}"}}]}}"#), "JSON"),
+            (
+                format!(r#"{{"keys": [{{"id": "a", "secret": "{good}"}}]}}"#),
+                "JSON",
+            ),
         ] {
             let error = read(&text).expect_err(&text).to_string();
             assert!(error.contains(part), "{text}: {error}");
@@ -323,23 +343,41 @@ mod tests {
             key_file: Some(path.clone()),
             keys: None,
         };
-        assert!(source.read().expect_err("absent").to_string().contains("cannot be read"));
+        assert!(
+            source
+                .read()
+                .expect_err("absent")
+                .to_string()
+                .contains("cannot be read")
+        );
         write_new_key(&path, "first").expect("written");
         let before = std::fs::read(&path).expect("readable");
         assert_eq!(source.read().expect("usable").active_id(), Some("first"));
         write_new_key(&path, "second").expect("left as it is");
         assert_eq!(std::fs::read(&path).expect("readable"), before);
         for (mode, is_good) in [
-            (0o600, true), (0o400, true), (0o700, true),
-            (0o644, false), (0o640, false), (0o604, false), (0o620, false), (0o602, false),
+            (0o600, true),
+            (0o400, true),
+            (0o700, true),
+            (0o644, false),
+            (0o640, false),
+            (0o604, false),
+            (0o620, false),
+            (0o602, false),
         ] {
             let permissions = std::fs::Permissions::from_mode(mode);
             std::fs::set_permissions(&path, permissions).expect("set");
             assert_eq!(source.read().is_ok(), is_good, "{mode:o}");
         }
-        let both = KeySource { keys: Some("a:b".into()), ..source };
+        let both = KeySource {
+            keys: Some("a:b".into()),
+            ..source
+        };
         assert!(matches!(both.read(), Err(KeySourceError::Both)));
-        let folder = KeySource { key_file: Some(folder.path().to_owned()), keys: None };
+        let folder = KeySource {
+            key_file: Some(folder.path().to_owned()),
+            keys: None,
+        };
         assert!(folder.read().is_err());
     }
 }

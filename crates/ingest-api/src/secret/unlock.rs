@@ -67,21 +67,23 @@ async fn check(pool: &PgPool, key_id: &str, key: &dyn KeyEncryption) -> Result<(
         .bind(key_id)
         .fetch_optional(pool)
         .await?;
-    let known = match known {
-        Some(row) => row,
-        None => {
-            let check = KeyBytes::from_slice(&CHECK).ok_or_else(|| refused(SecretError::Broken))?;
-            let wrapped = key.wrap(context.as_bytes(), &check).await.map_err(refused)?;
-            // Another server may make it known at the same moment: what it wrote counts.
-            sqlx::query(
-                "insert into secret_keys as k (key_id, check_value) values ($1, $2) \
-                 on conflict (key_id) do update set key_id = k.key_id returning check_value",
-            )
-            .bind(key_id)
-            .bind(wrapped)
-            .fetch_one(pool)
-            .await?
-        }
+    let known = if let Some(row) = known {
+        row
+    } else {
+        let check = KeyBytes::from_slice(&CHECK).ok_or_else(|| refused(SecretError::Broken))?;
+        let wrapped = key
+            .wrap(context.as_bytes(), &check)
+            .await
+            .map_err(refused)?;
+        // Another server may make it known at the same moment: what it wrote counts.
+        sqlx::query(
+            "insert into secret_keys as k (key_id, check_value) values ($1, $2) \
+             on conflict (key_id) do update set key_id = k.key_id returning check_value",
+        )
+        .bind(key_id)
+        .bind(wrapped)
+        .fetch_one(pool)
+        .await?
     };
     let known: Vec<u8> = known.try_get("check_value")?;
     match key.unwrap(context.as_bytes(), &known).await {
