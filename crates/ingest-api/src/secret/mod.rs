@@ -17,7 +17,7 @@ mod unlock;
 
 pub use keyring::{KeyEncryption, Keyring, LocalKey, SealedSecret, SecretError};
 pub use place::SecretPlace;
-pub use rewrap::{KeyUse, RewrapError, Rewrapped, key_uses, rewrap};
+pub use rewrap::{KeyUse, RewrapError, Rewrapped, discard, key_uses, rewrap};
 pub use seal::KeyBytes;
 pub use source::{KeySource, KeySourceError, write_new_key};
 pub use store::{delete, get, put};

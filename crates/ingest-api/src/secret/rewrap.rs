@@ -155,3 +155,20 @@ async fn replace(
     .await?;
     Ok(done.rows_affected())
 }
+
+/// Gives up the secrets of a key that is lost. Their crawlers know that they had them, so none runs without.
+pub async fn discard(pool: &PgPool, key_id: &str) -> Result<u64, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let done = sqlx::query(
+        "with gone as (delete from secrets where key_id = $1 returning workspace_id, crawler_id, field), \
+         noted as (update crawlers c set secret_error = 'the key of its secrets was lost: set them again' \
+         where exists (select from gone g where g.crawler_id = c.crawler_id) returning c.crawler_id) \
+         insert into audit_log (workspace_id, actor, action, target, detail) \
+         select workspace_id, 'command line', 'secret.discard', crawler_id::text, jsonb_build_object('field', field, 'key', $1) from gone",
+    )
+    .bind(key_id)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(done.rows_affected())
+}
