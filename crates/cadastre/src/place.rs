@@ -190,3 +190,45 @@ pub fn usual_folder() -> Result<PathBuf, PlaceError> {
         .map(|base| base.join("cadastre"))
         .ok_or(PlaceError::NoFolder)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn our_own_installation_makes_a_key_once_and_one_of_somebody_else_has_what_it_is_given() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("data");
+        let own = Place::Embedded {
+            folder: folder.clone(),
+        };
+        let none = KeySource::default;
+        assert_eq!(
+            own.keyring(none()).expect("made").active_id(),
+            Some("key-1")
+        );
+        let file = folder.join(KEY_FILE);
+        let before = std::fs::read(&file).expect("readable");
+        let mode = std::fs::metadata(&file)
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        own.keyring(none()).expect("found");
+        assert_eq!(std::fs::read(&file).expect("readable"), before);
+        let external = Place::External {
+            url: "postgres://db.example/cadastre".to_owned().into(),
+        };
+        assert_eq!(external.keyring(none()).expect("none").active_id(), None);
+        let given = KeySource {
+            key_file: Some(file),
+            keys: None,
+        };
+        assert_eq!(
+            external.keyring(given).expect("given").active_id(),
+            Some("key-1")
+        );
+    }
+}

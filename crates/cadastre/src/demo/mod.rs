@@ -33,7 +33,6 @@ use crate::{
     server::{RunningServer, listen},
     text::number,
 };
-use ingest_api::secret::KeySource;
 
 /// Flags of `demo`.
 #[derive(Debug, Args)]

@@ -28,6 +28,7 @@ pub struct LeasedCrawler {
     /// What it reads and how.
     pub settings: CrawlerSettings,
     /// Its secrets.
+    #[schemars(schema_with = "super::secret::by_field::<LeasedSecret>")]
     pub secrets: BTreeMap<SecretField, LeasedSecret>,
 }
 

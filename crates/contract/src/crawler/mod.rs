@@ -64,6 +64,7 @@ pub struct CreateCrawler {
     pub settings: CrawlerSettings,
     /// Its secrets.
     #[serde(default)]
+    #[schemars(schema_with = "secret::by_field::<Option<SecretText>>")]
     pub secrets: NewSecrets,
 }
 
@@ -88,6 +89,7 @@ pub struct ReplaceCrawler {
     pub settings: CrawlerSettings,
     /// Secrets: absent stays, null is cleared, text is set.
     #[serde(default)]
+    #[schemars(schema_with = "secret::by_field::<Option<SecretText>>")]
     pub secrets: NewSecrets,
 }
 
@@ -113,6 +115,7 @@ pub struct PatchCrawler {
     /// Changes of the settings, as a merge patch (RFC 7396): null takes a setting back to its default.
     pub settings: Option<Map<String, Value>>,
     /// Secrets: absent stays, null is cleared, text is set.
+    #[schemars(schema_with = "secret::by_field::<Option<SecretText>>")]
     pub secrets: NewSecrets,
 }
 
@@ -140,6 +143,7 @@ pub struct Crawler {
     /// What it reads and how.
     pub settings: CrawlerSettings,
     /// What is known of its secrets. One that was never set is not named.
+    #[schemars(schema_with = "secret::by_field::<SecretState>")]
     pub secrets: BTreeMap<SecretField, SecretState>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -228,6 +232,7 @@ pub struct ExportedCrawler {
     pub settings: CrawlerSettings,
     /// Where a worker finds secrets that are not stored: `file:/path` or `env:NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "secret::by_field::<String>")]
     pub references: BTreeMap<SecretField, String>,
     /// Stored secrets, which have to be given at the import.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -248,6 +253,7 @@ pub struct ImportCrawler {
     pub system_id: Option<SystemId>,
     /// Its secrets. Without those that it needs it is made, but not enabled.
     #[serde(default)]
+    #[schemars(schema_with = "secret::by_field::<Option<SecretText>>")]
     pub secrets: NewSecrets,
 }
 
@@ -256,6 +262,10 @@ const fn yes() -> bool {
 }
 
 /// `Some(None)` for a null: absent is something else.
+#[expect(
+    clippy::option_option,
+    reason = "a patch has three cases: absent, null, a value"
+)]
 fn even_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {

@@ -86,6 +86,18 @@ impl JsonSchema for SecretText {
 /// says where the worker finds it on its own machine.
 pub type NewSecrets = BTreeMap<SecretField, Option<SecretText>>;
 
+/// The schema of a map by secret field: those fields and no others.
+pub(super) fn by_field<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let properties: serde_json::Map<String, serde_json::Value> = SecretField::ALL
+        .into_iter()
+        .map(|field| {
+            let schema = generator.subschema_for::<T>().to_value();
+            (field.wire_name().to_owned(), schema)
+        })
+        .collect();
+    json_schema!({"type": "object", "properties": properties, "additionalProperties": false})
+}
+
 /// What is known of a secret.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -84,7 +84,7 @@ pub struct GraphSettings {
     /// What tokens are asked for, where that is not the address of Graph.
     #[schemars(length(max = 2_000))]
     pub resource: Option<ApiAddress>,
-    /// Allow `http://` to other machines.
+    /// Allow addresses of other machines without TLS.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_insecure_http: bool,
 }

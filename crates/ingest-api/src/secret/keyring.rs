@@ -218,15 +218,17 @@ fn context_of_key(place: SecretPlace<'_>, key_id: &str) -> Vec<u8> {
 
 /// Salted with the data key, so that a weak secret cannot be guessed from it.
 fn fingerprint(data_key: &KeyBytes, secret: &[u8]) -> String {
-    let digest: [u8; 32] = Sha256::new()
+    let whole: [u8; 32] = Sha256::new()
         .chain_update(b"cadastre fingerprint 1")
         .chain_update(data_key.expose())
         .chain_update(secret)
         .finalize()
         .into();
-    let [a, b, c, d, e, f, ..] = digest;
-    let number = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-    format!("{number:012x}")
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&whole[..16]);
+    let number = u128::from_be_bytes(digest);
+    // 48 bits tell settings apart.
+    format!("{:012x}", number >> 80)
 }
 
 #[cfg(test)]
