@@ -200,7 +200,7 @@ pub async fn of_workspace(
     crawler_id: Uuid,
 ) -> Result<Option<Kept>, sqlx::Error> {
     let sql = format!(
-        "select {COLUMNS} from crawlers where crawler_id = $1 and workspace_id = $2 and deleted_at is null for share"
+        "select {COLUMNS} from crawlers where crawler_id = $1 and workspace_id = $2 and deleted_at is null for no key update"
     );
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(crawler_id)

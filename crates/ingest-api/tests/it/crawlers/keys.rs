@@ -4,7 +4,8 @@ use std::{os::unix::fs::PermissionsExt as _, process::Command, sync::Arc};
 
 use contract::crawler::SecretField;
 use ingest_api::secret::{
-    KeyBytes, KeyEncryption, KeyUse, Keyring, LocalKey, UnlockError, key_uses, rewrap, unlock,
+    KeyBytes, KeyEncryption, KeyUse, Keyring, LocalKey, UnlockError, discard, key_uses, rewrap,
+    unlock,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -156,4 +157,26 @@ async fn a_secret_that_does_not_open_is_not_moved_and_holds_up_no_other() {
     let done = rewrap(&app.pool, &both, None).await.expect("moved");
     assert_eq!((done.moved, done.remaining, done.refused.len()), (2, 1, 1));
     assert_eq!(done.refused[0].0, ids[0]);
+}
+
+#[tokio::test]
+async fn the_secrets_of_a_lost_key_can_be_given_up_and_set_again_and_until_then_nothing_runs() {
+    let mut app = TestApp::start().await;
+    let id = create(&app, &configuration("Contoso", "CANARY")).await;
+    let new = Keyring::new("second", key());
+    assert!(unlock(&app.pool, &new).await.is_err());
+    assert_eq!(discard(&app.pool, "first").await.expect("given up"), 1);
+    unlock(&app.pool, &new)
+        .await
+        .expect("nothing needs the lost one");
+    app.keyring = new.clone();
+    app.restart().await;
+    assert_eq!(app.get(&path(id)).await.expect(200)["state"], "secretError");
+    assert!(lease_with(&app, &new, id).await.is_err());
+    let body = json!({"version": 1, "secrets": {"clientSecret": "another"}});
+    assert_eq!(
+        app.patch(&path(id), &body).await.expect(200)["state"],
+        "ready"
+    );
+    all_open(&app, &new, &[id], &["another".to_owned()]).await;
 }
