@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{ask, attributes, demo, keys, place::Place, server};
+use crate::{ask, attributes, demo, keys, place::Place, secrets, server};
 
 /// The register of who holds which access.
 #[derive(Debug, Parser)]
@@ -27,6 +27,9 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// The keys that secrets of crawlers are sealed with
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
     /// List the attributes that a system sends, and give them columns
     #[command(subcommand)]
     Attributes(attributes::AttributesCommand),
@@ -64,6 +67,8 @@ struct UpArgs {
     /// Where to listen
     #[arg(long, env = "CADASTRE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    keys: ingest_api::secret::KeySource,
 }
 
 /// Runs the command with the process' arguments.
@@ -101,6 +106,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up(args).await?,
         Command::Demo(args) => return demo::run(args).await,
         Command::Keys(command) => keys::run(command).await?,
+        Command::Secrets(command) => secrets::run(command).await?,
         Command::Attributes(command) => attributes::run(command).await?,
         Command::Who(args) => ask::who(args).await?,
         Command::Why(args) => ask::why(args).await?,
@@ -111,9 +117,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 async fn up(args: UpArgs) -> anyhow::Result<()> {
     // Before the database: an address that is taken is found out at once.
     let listener = server::listen(args.listen, false).await?;
-    let place = args.database.place()?.open().await?;
+    let place = args.database.place()?;
+    let keyring = place.keyring(args.keys)?;
+    let place = place.open().await?;
     println!("Database   {}", place.describe());
-    let mut server = server::RunningServer::start(&place.url, listener).await?;
+    let mut server = server::RunningServer::start(&place.url, keyring, listener).await?;
     println!("Register   {}", server.base_url);
     println!(
         "\nMake a key:   cadastre keys create --name 'my crawler' --permission ingest\nStop:         Ctrl-C"

@@ -1,7 +1,7 @@
 //! Everything in one process: the server with a PostgreSQL of its own, the demo, keys and first questions.
 //!
 //! `cadastre up` serves the register; `cadastre demo` crawls a simulated tenant into it and shows what it found;
-//! `cadastre keys` makes and revokes API keys; `cadastre attributes` shows what sources send beside the core fields and gives
+//! `cadastre keys` makes and revokes API keys; `cadastre secrets` looks after the keys of stored secrets; `cadastre attributes` shows what sources send beside the core fields and gives
 //! it columns; `cadastre who` and `cadastre why` ask a running server who has access to
 //! something and how.
 //!
@@ -24,5 +24,6 @@ mod ask;
 mod attributes;
 mod demo;
 mod keys;
+mod secrets;
 mod server;
 mod text;

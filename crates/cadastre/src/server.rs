@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
-use ingest_api::{AppState, DatabaseSettings, connect, migrate, serve};
+use ingest_api::{
+    AppState, DatabaseSettings, connect, migrate,
+    secret::{self, Keyring},
+    serve,
+};
 use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -24,7 +28,11 @@ pub struct RunningServer {
 
 impl RunningServer {
     /// Brings the schema up to date and serves.
-    pub async fn start(database_url: &SecretString, listener: TcpListener) -> anyhow::Result<Self> {
+    pub async fn start(
+        database_url: &SecretString,
+        keyring: Keyring,
+        listener: TcpListener,
+    ) -> anyhow::Result<Self> {
         migrate(database_url)
             .await
             .context("bringing the schema up to date")?;
@@ -36,9 +44,16 @@ impl RunningServer {
         let pool = connect(&settings)
             .await
             .context("connecting to the database")?;
+        secret::unlock(&pool, &keyring)
+            .await
+            .context("checking the keys for secrets")?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, AppState::new(pool.clone()), stop.clone()));
+        let state = AppState {
+            keyring,
+            ..AppState::new(pool.clone())
+        };
+        let task = tokio::spawn(serve(listener, state, stop.clone()));
         Ok(Self {
             pool,
             base_url,

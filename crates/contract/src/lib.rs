@@ -37,6 +37,7 @@ mod run;
 mod schema;
 mod type_name;
 
+pub mod crawler;
 pub mod records;
 pub mod session;
 
@@ -50,6 +51,7 @@ pub use checkpoint::{
     CheckpointEntry, CheckpointPage, ClaimRun, MAX_CHECKPOINT_ENTRIES, RunClaimed, SaveCheckpoint,
 };
 pub use cost::{Cost, Recovered};
+pub use crawler::{Crawler, CrawlerSettings, LeasedCrawler, LeasedSecret, SecretField, SecretText};
 pub use delta_token::{
     DeltaToken, DeltaTokens, MAX_COMMIT_TOKENS, MAX_TOKEN_BYTES, NewDeltaToken, SaveDeltaToken,
     TokenText,

@@ -27,7 +27,7 @@ use crate::{
     auth,
     body::Pace,
     config::ServerSettings,
-    deletion, delta_token, edge,
+    crawler, deletion, delta_token, edge,
     error::ApiError,
     health, history, ingest,
     memory::{Memory, PATIENCE},
@@ -36,7 +36,9 @@ use crate::{
     read,
     record::Schemas,
     retention::{self, Retention},
-    run, session,
+    run,
+    secret::Keyring,
+    session,
     statistics::Statistics,
     view_refresh::ViewRefresher,
 };
@@ -71,6 +73,8 @@ pub struct AppState {
     pub attributes: Attributes,
     /// How long what is kept.
     pub retention: Retention,
+    /// The keys that secrets of crawlers are sealed with; without any, no secrets are taken.
+    pub keyring: Keyring,
     /// How clients are served.
     pub settings: Arc<ServerSettings>,
 }
@@ -101,6 +105,7 @@ impl AppState {
             exports: Arc::new(Semaphore::new((slots / 2).max(1))),
             settings: Arc::new(settings),
             retention: Retention::default(),
+            keyring: Keyring::none(),
         }
     }
 
@@ -124,6 +129,7 @@ pub fn routes() -> Routes {
         .merge(deletion::routes())
         .merge(run::routes())
         .merge(delta_token::routes())
+        .merge(crawler::routes())
         .merge(read::routes())
         .merge(history::routes())
         .merge(attributes::routes())

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{attributes, body::Pace, database::DatabaseSettings, retention::Retention};
+use crate::{
+    attributes, body::Pace, database::DatabaseSettings, retention::Retention, secret::KeySource,
+};
 
 /// Settings of the `ingest-api` command.
 #[derive(Debug, clap::Parser)]
@@ -35,6 +37,9 @@ pub struct Config {
     /// How long what is kept.
     #[command(flatten)]
     pub retention: Retention,
+    /// The keys that secrets are sealed with.
+    #[command(flatten)]
+    pub keys: KeySource,
 }
 
 impl Config {

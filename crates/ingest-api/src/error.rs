@@ -33,6 +33,9 @@ pub enum ApiError {
         /// A sentence.
         detail: String,
     },
+    /// 400: fields of the body are wrong; all of them at once.
+    #[error("{}", first_of(.0))]
+    Invalid(Vec<RecordError>),
     /// 400: a text of the query is wrong at a place that is known.
     #[error("{parameter}: {error}")]
     BadQuery {
@@ -49,6 +52,9 @@ pub enum ApiError {
         /// The session that stands in the way.
         sync_id: Option<Uuid>,
     },
+    /// 412: it is not what `If-Match` says any more.
+    #[error("{0}")]
+    PreconditionFailed(String),
     /// 408: the body came too slowly.
     #[error("the body came too slowly")]
     TooSlow,
@@ -73,6 +79,14 @@ pub enum ApiError {
     /// 500: a fault of ours.
     #[error("something went wrong on our side")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The first of several faults, with its place.
+fn first_of(faults: &[RecordError]) -> String {
+    let first = faults
+        .first()
+        .map(|fault| format!(": {}: {}", fault.pointer, fault.detail));
+    format!("the request is wrong{}", first.unwrap_or_default())
 }
 
 impl ApiError {
@@ -103,8 +117,11 @@ impl ApiError {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BadRequest { .. } | Self::BadQuery { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { .. } | Self::Invalid(_) | Self::BadQuery { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -122,10 +139,11 @@ impl ApiError {
             Self::Forbidden(_) => ("/problems/forbidden", "Not allowed"),
             Self::NotFound(_) => ("/problems/not-found", "Not found"),
             Self::MethodNotAllowed => ("/problems/method-not-allowed", "Method not allowed"),
-            Self::BadRequest { .. } | Self::BadQuery { .. } => {
+            Self::BadRequest { .. } | Self::Invalid(_) | Self::BadQuery { .. } => {
                 ("/problems/bad-request", "Bad request")
             }
             Self::Conflict { .. } => ("/problems/conflict", "Conflict"),
+            Self::PreconditionFailed(_) => ("/problems/precondition-failed", "Precondition failed"),
             Self::TooSlow => ("/problems/too-slow", "Too slow"),
             Self::TooLarge(_) => ("/problems/too-large", "Too large"),
             Self::UnsupportedMediaType(_) => {
@@ -169,7 +187,7 @@ impl ApiError {
                 }];
             }
             Self::Conflict { sync_id, .. } => problem.sync_id = sync_id,
-            Self::RecordsRefused(mut errors) => {
+            Self::RecordsRefused(mut errors) | Self::Invalid(mut errors) => {
                 errors.truncate(contract::MAX_ERRORS_IN_ANSWER);
                 problem.errors = errors;
             }

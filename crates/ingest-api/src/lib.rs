@@ -42,6 +42,7 @@ mod view_refresh;
 
 pub mod attributes;
 pub mod auth;
+pub mod crawler;
 pub mod deletion;
 mod delta_token;
 pub mod entity;
@@ -54,6 +55,7 @@ pub mod read;
 pub mod record;
 pub mod retention;
 pub mod run;
+pub mod secret;
 pub mod session;
 pub mod system;
 

@@ -3,6 +3,7 @@
 mod cloud;
 mod credential;
 mod file;
+mod leased;
 mod network;
 mod signing_in;
 
@@ -24,6 +25,7 @@ pub use credential::{
 
 pub(crate) use file::parse_span;
 pub use file::{ApiSection, ConfigFile, GraphSection, Overrides, SyncSection};
+pub use leased::LeasePolicy;
 pub use network::{Network, NetworkSection};
 pub use signing_in::SignInSection;
 

@@ -28,6 +28,8 @@ pub enum Tag {
     History,
     /// Extended attributes and their columns.
     Attributes,
+    /// What reads sources.
+    Crawlers,
     /// API keys.
     Keys,
     /// The server itself.
@@ -36,7 +38,7 @@ pub enum Tag {
 
 impl Tag {
     /// The chapters in their order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Records,
         Self::Sessions,
         Self::Held,
@@ -45,6 +47,7 @@ impl Tag {
         Self::Register,
         Self::History,
         Self::Attributes,
+        Self::Crawlers,
         Self::Keys,
         Self::Server,
     ];
@@ -60,6 +63,7 @@ impl Tag {
             Self::Register => "The register",
             Self::History => "History",
             Self::Attributes => "Attributes",
+            Self::Crawlers => "Crawlers",
             Self::Keys => "Keys",
             Self::Server => "Server",
         }
@@ -83,6 +87,9 @@ impl Tag {
             }
             Self::Attributes => {
                 "What sources send beside the core fields, and columns for what is asked often."
+            }
+            Self::Crawlers => {
+                "What reads sources: settings with their versions, and secrets that are written and never shown."
             }
             Self::Keys => "API keys: the one in use, and those of the workspace.",
             Self::Server => "Health, and this description.",

@@ -23,7 +23,7 @@ const fn refusal(status: u16, name: &'static str, description: &'static str) -> 
 }
 
 /// Every refusal of the API.
-pub const REFUSALS: [Refusal; 12] = [
+pub const REFUSALS: [Refusal; 13] = [
     refusal(
         400,
         "BadRequest",
@@ -58,6 +58,11 @@ pub const REFUSALS: [Refusal; 12] = [
         "The body came too slowly; the connection is closed.",
     ),
     refusal(409, "Conflict", "Something else stands in the way."),
+    refusal(
+        412,
+        "PreconditionFailed",
+        "It is not what `If-Match` says any more: read it again.",
+    ),
     refusal(413, "TooLarge", "More than is taken at once."),
     refusal(
         415,

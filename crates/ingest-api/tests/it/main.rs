@@ -16,6 +16,7 @@ mod attributes_work;
 mod bad_input;
 mod bodies;
 mod chunked_form;
+mod crawlers;
 mod delta_tokens;
 mod disconnects;
 mod edge;
