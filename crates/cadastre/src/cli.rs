@@ -4,6 +4,7 @@ use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use ingest_api::{ServerSettings, auth::Doors};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -24,7 +25,7 @@ enum Command {
     Up(UpArgs),
     /// Start everything against a simulated tenant, crawl it, and show what was found
     Demo(demo::DemoArgs),
-    /// Make, list and revoke API keys
+    /// Make, list, rotate and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// List the attributes that a system sends, and give them columns
@@ -64,6 +65,8 @@ struct UpArgs {
     /// Where to listen
     #[arg(long, env = "CADASTRE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    doors: Doors,
 }
 
 /// Runs the command with the process' arguments.
@@ -112,7 +115,11 @@ async fn up(args: UpArgs) -> anyhow::Result<()> {
     let listener = server::listen(args.listen, false).await?;
     let place = args.database.place()?.open().await?;
     println!("Database   {}", place.describe());
-    let mut server = server::RunningServer::start(&place.url, listener).await?;
+    let settings = ServerSettings {
+        doors: args.doors,
+        ..ServerSettings::default()
+    };
+    let mut server = server::RunningServer::start_with(&place.url, listener, settings).await?;
     println!("Register   {}", server.base_url);
     println!(
         "\nMake a key:   cadastre keys create --name 'my crawler' --permission ingest\nStop:         Ctrl-C"

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
-use ingest_api::{AppState, DatabaseSettings, connect, migrate, serve};
+use ingest_api::{AppState, DatabaseSettings, ServerSettings, connect, migrate, serve};
 use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -23,8 +23,17 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// Brings the schema up to date and serves.
+    /// Brings the schema up to date and serves, with the usual settings.
     pub async fn start(database_url: &SecretString, listener: TcpListener) -> anyhow::Result<Self> {
+        Self::start_with(database_url, listener, ServerSettings::default()).await
+    }
+
+    /// The same with settings of its own.
+    pub async fn start_with(
+        database_url: &SecretString,
+        listener: TcpListener,
+        server: ServerSettings,
+    ) -> anyhow::Result<Self> {
         migrate(database_url)
             .await
             .context("bringing the schema up to date")?;
@@ -38,7 +47,8 @@ impl RunningServer {
             .context("connecting to the database")?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, AppState::new(pool.clone()), stop.clone()));
+        let state = AppState::with_settings(pool.clone(), server);
+        let task = tokio::spawn(serve(listener, state, stop.clone()));
         Ok(Self {
             pool,
             base_url,

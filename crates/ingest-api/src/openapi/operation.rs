@@ -30,13 +30,15 @@ pub enum Tag {
     Attributes,
     /// API keys.
     Keys,
+    /// Who did what.
+    Audit,
     /// The server itself.
     Server,
 }
 
 impl Tag {
     /// The chapters in their order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Records,
         Self::Sessions,
         Self::Held,
@@ -46,6 +48,7 @@ impl Tag {
         Self::History,
         Self::Attributes,
         Self::Keys,
+        Self::Audit,
         Self::Server,
     ];
 
@@ -61,6 +64,7 @@ impl Tag {
             Self::History => "History",
             Self::Attributes => "Attributes",
             Self::Keys => "Keys",
+            Self::Audit => "Audit",
             Self::Server => "Server",
         }
     }
@@ -85,6 +89,7 @@ impl Tag {
                 "What sources send beside the core fields, and columns for what is asked often."
             }
             Self::Keys => "API keys: the one in use, and those of the workspace.",
+            Self::Audit => "Who did what to what, when, and from where.",
             Self::Server => "Health, and this description.",
         }
     }
@@ -390,8 +395,8 @@ impl Operation {
         }
         let from_access: &[u16] = match self.access {
             Access::Public => &[],
-            Access::AnyKey => &[401, 503],
-            Access::OneOf(_) => &[401, 403, 503],
+            // 403 also where no permission is asked for: the key may be one for other addresses.
+            Access::AnyKey | Access::OneOf(_) => &[401, 403, 429, 503],
         };
         let implied = from_access.iter().map(|status| (*status, None));
         for (status, when) in self.refusals.iter().copied().chain(implied) {

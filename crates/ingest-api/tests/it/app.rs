@@ -158,6 +158,11 @@ impl TestApp {
         }));
     }
 
+    /// The id of a key.
+    pub fn id_of(key: &str) -> &str {
+        key.split('_').nth(1).expect("an id")
+    }
+
     /// Where the server listens, for a connection without HTTP client.
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")
