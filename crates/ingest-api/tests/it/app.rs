@@ -181,9 +181,14 @@ impl TestApp {
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.request_as(&self.key, method, path)
+    }
+
+    /// With another key.
+    pub fn request_as(&self, key: &str, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.key)
+            .bearer_auth(key)
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {

@@ -221,13 +221,8 @@ async fn uses_and_refusals_become_one_entry_a_day_for_each_key_and_outcome() {
     wrong.replace_range(20..21, if &wrong[20..21] == "x" { "y" } else { "x" });
     for (key, times) in [(&key, 7), (&wrong, 9)] {
         for _ in 0..times {
-            let url = format!("{}/api/systems", app.base());
-            Client::new()
-                .get(url)
-                .bearer_auth(key)
-                .send()
-                .await
-                .expect("an answer");
+            let request = app.request_as(key, reqwest::Method::GET, "/api/systems");
+            request.send().await.expect("an answer");
         }
     }
     let key_id = TestApp::id_of(&key).to_owned();

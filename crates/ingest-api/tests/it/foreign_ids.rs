@@ -26,15 +26,14 @@ impl Ids {
     fn value(&self, path: &str, name: &str) -> String {
         let id = match name {
             "systemId" => &self.system,
-            "principalId" | "resourceId" | "packageId" => &self.principal,
             "syncId" => &self.session,
             "runId" => &self.run,
             "keyId" => &self.key,
             "id" if path.starts_with("/api/ingest/held/") => &self.held,
+            // Elsewhere `id` is that of a row of some entity: a principal and a package have this one.
+            "principalId" | "resourceId" | "packageId" | "id" => &self.principal,
             "seq" => "0",
             "endpoint" => "users",
-            // A row of some entity: principals have this one.
-            "id" => &self.principal,
             _ => panic!("{path} takes {{{name}}}: say here what an id of it is in one workspace"),
         };
         id.to_owned()
@@ -160,10 +159,9 @@ impl Call {
             body["systemId"] = ids.system.parse::<i32>().expect("a number").into();
         }
         let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
-        let request = reqwest::Client::new()
-            .request(method, format!("{}{path}", app.base()))
+        let request = app
+            .request_as(key, method, &path)
             .query(&query)
-            .bearer_auth(key)
             .json(&body.unwrap_or_else(|| json!({})));
         let response = request.send().await.expect("an answer");
         let status = response.status().as_u16();

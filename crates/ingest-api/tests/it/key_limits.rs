@@ -2,7 +2,7 @@
 
 use contract::Permission;
 use ingest_api::{ServerSettings, auth::Doors};
-use reqwest::{Client, Response};
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::app::TestApp;
@@ -21,9 +21,7 @@ async fn behind_proxy(refused_keys_per_minute: u32) -> TestApp {
 }
 
 async fn call(app: &TestApp, key: &str, headers: &[(&'static str, &str)]) -> Response {
-    let mut request = Client::new()
-        .get(format!("{}/api/crawlers/whoami", app.base()))
-        .bearer_auth(key);
+    let mut request = app.request_as(key, Method::GET, "/api/crawlers/whoami");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

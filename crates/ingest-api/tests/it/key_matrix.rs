@@ -41,11 +41,7 @@ async fn a03_a_key_gets_what_the_document_declares_for_its_permission_and_nothin
             // A new one for each cell: whatever becomes of it disturbs no other.
             let key = app.new_key(&[permission], None).await;
             let verb = Method::from_bytes(method.as_bytes()).expect("a method");
-            let url = format!("{}{}", app.base(), filled(&path));
-            let request = reqwest::Client::new()
-                .request(verb, url)
-                .bearer_auth(key)
-                .json(&json!({}));
+            let request = app.request_as(&key, verb, &filled(&path)).json(&json!({}));
             let status = request.send().await.expect("an answer").status().as_u16();
             let place = format!("{permission:?} {method} {path}: {status}");
             assert!(status != 401 && status != 429 && status < 500, "{place}");
