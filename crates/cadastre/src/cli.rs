@@ -4,6 +4,7 @@ use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use ingest_api::{ServerSettings, auth::Doors};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -24,7 +25,7 @@ enum Command {
     Up(UpArgs),
     /// Start everything against a simulated tenant, crawl it, and show what was found
     Demo(demo::DemoArgs),
-    /// Make, list and revoke API keys
+    /// Make, list, rotate and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// The keys that secrets of crawlers are sealed with
@@ -69,6 +70,8 @@ struct UpArgs {
     listen: SocketAddr,
     #[command(flatten)]
     keys: ingest_api::secret::KeySource,
+    #[command(flatten)]
+    doors: Doors,
 }
 
 /// Runs the command with the process' arguments.
@@ -121,7 +124,12 @@ async fn up(args: UpArgs) -> anyhow::Result<()> {
     let keyring = place.keyring(args.keys)?;
     let place = place.open().await?;
     println!("Database   {}", place.describe());
-    let mut server = server::RunningServer::start(&place.url, keyring, listener).await?;
+    let settings = ServerSettings {
+        doors: args.doors,
+        ..ServerSettings::default()
+    };
+    let mut server =
+        server::RunningServer::start_with(&place.url, keyring, listener, settings).await?;
     println!("Register   {}", server.base_url);
     println!(
         "\nMake a key:   cadastre keys create --name 'my crawler' --permission ingest\nStop:         Ctrl-C"

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 use ingest_api::{
-    AppState, DatabaseSettings, connect, migrate,
+    AppState, DatabaseSettings, ServerSettings, connect, migrate,
     secret::{self, Keyring},
     serve,
 };
@@ -27,11 +27,21 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// Brings the schema up to date and serves.
+    /// Brings the schema up to date and serves, with the usual settings.
     pub async fn start(
         database_url: &SecretString,
         keyring: Keyring,
         listener: TcpListener,
+    ) -> anyhow::Result<Self> {
+        Self::start_with(database_url, keyring, listener, ServerSettings::default()).await
+    }
+
+    /// The same with settings of its own.
+    pub async fn start_with(
+        database_url: &SecretString,
+        keyring: Keyring,
+        listener: TcpListener,
+        server: ServerSettings,
     ) -> anyhow::Result<Self> {
         migrate(database_url)
             .await
@@ -51,7 +61,7 @@ impl RunningServer {
         let stop = CancellationToken::new();
         let state = AppState {
             keyring,
-            ..AppState::new(pool.clone())
+            ..AppState::with_settings(pool.clone(), server)
         };
         let task = tokio::spawn(serve(listener, state, stop.clone()));
         Ok(Self {

@@ -25,6 +25,7 @@
 
 mod answer;
 mod attribute;
+mod audit;
 mod checkpoint;
 mod cost;
 mod delta_token;
@@ -47,6 +48,7 @@ pub use attribute::{
     MAX_ATTRIBUTE_NAME, MAX_PROMOTED, Promote, PromoteAll, PromotedAll, Promotion, PromotionPage,
     PromotionRefused, PromotionState, ValueType,
 };
+pub use audit::{AuditEntry, AuditPage};
 pub use checkpoint::{
     CheckpointEntry, CheckpointPage, ClaimRun, MAX_CHECKPOINT_ENTRIES, RunClaimed, SaveCheckpoint,
 };
@@ -61,7 +63,7 @@ pub use envelope::{
     Completeness, IdGeneration, IngestRequest, MAX_COMPLETE_PARENTS, Scope, SyncMode, SyncStep,
 };
 pub use held::{ChangeSet, ChangeSetPage, ChangeSetState, Decision, HeldRow, HeldRowPage};
-pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, WhoAmI};
+pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, UpdateKey, WhoAmI};
 pub use problem::Problem;
 pub use run::{CollectionReport, CollectionStatus, Failure, RunOutcome, RunReport, Traffic};
 pub use schema::{record_schema, record_subschema};

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use secrecy::SecretString;
 
 use crate::{
-    attributes, body::Pace, database::DatabaseSettings, retention::Retention, secret::KeySource,
+    attributes, auth::Doors, body::Pace, database::DatabaseSettings, retention::Retention,
+    secret::KeySource,
 };
 
 /// Settings of the `ingest-api` command.
@@ -34,6 +35,9 @@ pub struct Config {
     /// Bring the schema up to date, then exit.
     #[arg(long)]
     pub migrate_only: bool,
+    /// Who is believed about addresses, and how many wrong keys are looked at.
+    #[command(flatten)]
+    pub doors: Doors,
     /// How long what is kept.
     #[command(flatten)]
     pub retention: Retention,
@@ -57,6 +61,7 @@ impl Config {
         ServerSettings {
             ingest_memory_bytes: self.ingest_memory_mib as usize * 1024 * 1024,
             max_connections: self.max_connections as usize,
+            doors: self.doors.clone(),
             ..ServerSettings::default()
         }
     }
@@ -79,6 +84,8 @@ pub struct ServerSettings {
     pub stop_patience: Duration,
     /// How the work on columns of attributes goes about it.
     pub attributes: attributes::Settings,
+    /// Who is believed about addresses, and how many wrong keys are looked at.
+    pub doors: Doors,
 }
 
 impl Default for ServerSettings {
@@ -91,6 +98,7 @@ impl Default for ServerSettings {
             linger: Duration::from_secs(5),
             stop_patience: Duration::from_secs(10),
             attributes: attributes::Settings::default(),
+            doors: Doors::default(),
         }
     }
 }
@@ -143,6 +151,7 @@ mod tests {
             "REFUSED_RECORDS",
             "HELD_ROWS",
             "HISTORY",
+            "AUDIT",
         ] {
             assert!(
                 help.contains(&format!("CADASTRE_KEEP_{variable}")),

@@ -27,7 +27,7 @@
 //! ```
 
 mod app;
-mod audit;
+pub mod audit;
 mod body;
 mod config;
 mod database;
@@ -37,6 +37,7 @@ mod error;
 mod health;
 mod memory;
 mod params;
+mod pieces;
 mod statistics;
 mod view_refresh;
 

@@ -32,6 +32,8 @@ pub enum Tag {
     Crawlers,
     /// API keys.
     Keys,
+    /// Who did what.
+    Audit,
     /// The server itself.
     Server,
 }
@@ -49,6 +51,7 @@ impl Tag {
         Self::Attributes,
         Self::Crawlers,
         Self::Keys,
+        Self::Audit,
         Self::Server,
     ];
 
@@ -65,6 +68,7 @@ impl Tag {
             Self::Attributes => "Attributes",
             Self::Crawlers => "Crawlers",
             Self::Keys => "Keys",
+            Self::Audit => "Audit",
             Self::Server => "Server",
         }
     }
@@ -92,6 +96,7 @@ impl Tag {
                 "What reads sources: settings with their versions, and secrets that are written and never shown."
             }
             Self::Keys => "API keys: the one in use, and those of the workspace.",
+            Self::Audit => "Who did what to what, when, and from where.",
             Self::Server => "Health, and this description.",
         }
     }
@@ -397,8 +402,8 @@ impl Operation {
         }
         let from_access: &[u16] = match self.access {
             Access::Public => &[],
-            Access::AnyKey => &[401, 503],
-            Access::OneOf(_) => &[401, 403, 503],
+            // 403 also where no permission is asked for: the key may be one for other addresses.
+            Access::AnyKey | Access::OneOf(_) => &[401, 403, 429, 503],
         };
         let implied = from_access.iter().map(|status| (*status, None));
         for (status, when) in self.refusals.iter().copied().chain(implied) {

@@ -44,7 +44,7 @@ pub const REFUSALS: [Refusal; 13] = [
     refusal(
         403,
         "Forbidden",
-        "The key lacks the permission or the system.",
+        "The key lacks the permission or the system, or is not for the address that the call came from.",
     ),
     refusal(404, "NotFound", "There is no such thing for this caller."),
     refusal(
@@ -70,6 +70,18 @@ pub const REFUSALS: [Refusal; 13] = [
         "A content type or encoding that is not taken.",
     ),
     refusal(422, "Unprocessable", "Nothing was stored."),
+    Refusal {
+        header: Some((
+            "Retry-After",
+            "Seconds to wait before the same request is sent again.",
+            r#"{"type": "integer", "minimum": 0}"#,
+        )),
+        ..refusal(
+            429,
+            "TooMany",
+            "The key was used more often than it may be, or too many keys were refused to this address.",
+        )
+    },
     refusal(
         500,
         "Internal",

@@ -172,6 +172,11 @@ impl TestApp {
         }));
     }
 
+    /// The id of a key.
+    pub fn id_of(key: &str) -> &str {
+        key.split('_').nth(1).expect("an id")
+    }
+
     /// Where the server listens, for a connection without HTTP client.
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")
@@ -195,9 +200,14 @@ impl TestApp {
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.request_as(&self.key, method, path)
+    }
+
+    /// With another key.
+    pub fn request_as(&self, key: &str, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.key)
+            .bearer_auth(key)
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
