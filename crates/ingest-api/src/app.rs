@@ -30,13 +30,14 @@ use crate::{
     deletion, delta_token, edge,
     error::ApiError,
     health, history, ingest,
+    job::{self, Jobs},
     memory::{Memory, PATIENCE},
     merge::News,
     openapi::{self, Routes},
     read,
     record::Schemas,
     retention::{self, Retention},
-    run, session,
+    run, schedule, session,
     statistics::Statistics,
     view_refresh::ViewRefresher,
 };
@@ -69,6 +70,8 @@ pub struct AppState {
     pub refresher: ViewRefresher,
     /// What is known of extended attributes, and the work on their columns.
     pub attributes: Attributes,
+    /// Jobs for workers, and the schedules that ask for them.
+    pub jobs: Jobs,
     /// How long what is kept.
     pub retention: Retention,
     /// How clients are served.
@@ -92,6 +95,7 @@ impl AppState {
             statistics: Statistics::new(pool.clone()),
             refresher: ViewRefresher::new(pool.clone()),
             attributes: Attributes::new(pool.clone(), settings.attributes.clone()),
+            jobs: Jobs::new(pool.clone(), settings.jobs.clone()),
             pool,
             schemas: Arc::new(Schemas::compile()),
             memory: Memory::new(settings.ingest_memory_bytes),
@@ -124,6 +128,8 @@ pub fn routes() -> Routes {
         .merge(deletion::routes())
         .merge(run::routes())
         .merge(delta_token::routes())
+        .merge(job::routes())
+        .merge(schedule::routes())
         .merge(read::routes())
         .merge(history::routes())
         .merge(attributes::routes())
@@ -193,6 +199,7 @@ pub async fn serve(
     background.spawn(state.statistics.clone().run(stop.clone()));
     background.spawn(state.refresher.clone().run(stop.clone()));
     background.spawn(state.attributes.clone().run(stop.clone()));
+    background.spawn(state.jobs.clone().run(stop.clone()));
     background.spawn(session::expire_abandoned(state.pool.clone(), stop.clone()));
     background.spawn(retention::run(
         state.pool.clone(),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{attributes, body::Pace, database::DatabaseSettings, retention::Retention};
+use crate::{attributes, body::Pace, database::DatabaseSettings, job, retention::Retention};
 
 /// Settings of the `ingest-api` command.
 #[derive(Debug, clap::Parser)]
@@ -74,6 +74,8 @@ pub struct ServerSettings {
     pub stop_patience: Duration,
     /// How the work on columns of attributes goes about it.
     pub attributes: attributes::Settings,
+    /// How jobs are given to workers.
+    pub jobs: job::Settings,
 }
 
 impl Default for ServerSettings {
@@ -86,6 +88,7 @@ impl Default for ServerSettings {
             linger: Duration::from_secs(5),
             stop_patience: Duration::from_secs(10),
             attributes: attributes::Settings::default(),
+            jobs: job::Settings::default(),
         }
     }
 }
