@@ -94,7 +94,9 @@ pub fn claim() -> Operation {
 pub fn heartbeat() -> Operation {
     one("heartbeatJob", "Keep a job, for workers")
         .needs(&[Permission::Jobs])
-        .takes::<JobHeartbeat>(json!({"epoch": 1, "progress": {"users": {"read": 1500, "isDone": false}}}))
+        .takes::<JobHeartbeat>(
+            json!({"epoch": 1, "progress": {"users": {"read": 1500, "isDone": false}}}),
+        )
         .answers::<HeartbeatAnswer>(200, "The lease lasts longer.")
         .refuses(409, STALE)
 }

@@ -1,6 +1,9 @@
 //! What the worker says that has a job: that it is alive, what it sees, how it ended.
 
-use contract::{AppendLog, FinishJob, HeartbeatAnswer, Job, JobHeartbeat, JobOutcome, MAX_LOG_LINES, MAX_PROGRESS};
+use contract::{
+    AppendLog, FinishJob, HeartbeatAnswer, Job, JobHeartbeat, JobOutcome, MAX_LOG_LINES,
+    MAX_PROGRESS,
+};
 use sqlx::types::Json;
 use uuid::Uuid;
 

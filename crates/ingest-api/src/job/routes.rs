@@ -157,7 +157,9 @@ async fn create(
         ));
     }
     let horizon = DateTime::<Utc>::from_timestamp(253_402_300_799, 0);
-    if wanted.not_before > horizon || wanted.not_before < Some(DateTime::UNIX_EPOCH) && wanted.not_before.is_some() {
+    if wanted.not_before > horizon
+        || wanted.not_before < Some(DateTime::UNIX_EPOCH) && wanted.not_before.is_some()
+    {
         return Err(ApiError::bad_field(
             "notBefore",
             "the moment lies between the years 1970 and 9999",
@@ -184,7 +186,8 @@ async fn create(
             .await?
             .ok_or_else(|| ApiError::internal("a job without a slot has no rival"))?;
         let job = store::one(&mut transaction, &caller, job_id).await?;
-        let detail = json!({"crawlerId": job.crawler_id, "mode": job.mode, "priority": job.priority});
+        let detail =
+            json!({"crawlerId": job.crawler_id, "mode": job.mode, "priority": job.priority});
         record(&mut transaction, &caller, "job.create", &job, detail).await?;
         transaction.commit().await?;
         state.jobs.wake();
@@ -196,12 +199,11 @@ async fn create(
 
 /// Somebody who keeps asking does not fill the queue.
 async fn require_room(connection: &mut PgConnection, crawler_id: Uuid) -> Result<(), ApiError> {
-    let waiting: i64 = sqlx::query_scalar(
-        "select count(*) from jobs where crawler_id = $1 and state = 'queued'",
-    )
-    .bind(crawler_id)
-    .fetch_one(connection)
-    .await?;
+    let waiting: i64 =
+        sqlx::query_scalar("select count(*) from jobs where crawler_id = $1 and state = 'queued'")
+            .bind(crawler_id)
+            .fetch_one(connection)
+            .await?;
     if waiting < MOST_WAITING {
         return Ok(());
     }
@@ -308,9 +310,8 @@ async fn claim_job(
 ) -> Result<Json<ClaimAnswer>, ApiError> {
     caller.require(Permission::Jobs)?;
     let wanted: ClaimJob = body.json()?;
-    let is_odd = |text: &str, most: usize| {
-        text.chars().count() > most || text.contains(char::is_control)
-    };
+    let is_odd =
+        |text: &str, most: usize| text.chars().count() > most || text.contains(char::is_control);
     if wanted.worker.is_empty() || is_odd(&wanted.worker, MAX_WORKER_CHARS) {
         return Err(ApiError::bad_field(
             "worker",

@@ -259,9 +259,10 @@ pub async fn end_lease(
     let outcome = reported(connection, ending.workspace_id, job.run_id).await?;
     let settled = outcome.and_then(end_of_run);
     let next = match (ending.next, settled) {
-        (Next::Ended(JobState::Cancelled | JobState::Dead) | Next::Again | Next::HandOver, Some(state)) => {
-            Next::Ended(state)
-        }
+        (
+            Next::Ended(JobState::Cancelled | JobState::Dead) | Next::Again | Next::HandOver,
+            Some(state),
+        ) => Next::Ended(state),
         (next, _) => next,
     };
     // A run that was reported as cancelled does not go on.

@@ -157,7 +157,14 @@ async fn change(
             _ => next_slot(&mut transaction, &timing, wanted.enabled).await?,
         };
         store::update(&mut transaction, &caller, schedule_id, &wanted, next_at).await?;
-        record(&mut transaction, &caller, "schedule.change", schedule_id, &wanted).await?;
+        record(
+            &mut transaction,
+            &caller,
+            "schedule.change",
+            schedule_id,
+            &wanted,
+        )
+        .await?;
         let changed = store::one(&mut transaction, &caller, schedule_id, false).await?;
         transaction.commit().await?;
         Ok(changed)
@@ -178,7 +185,14 @@ async fn remove(
         store::delete(&mut transaction, schedule_id).await?;
         let detail = json!({"crawlerId": before.crawler_id, "cron": before.cron});
         let target = schedule_id.to_string();
-        audit::record(&mut transaction, &caller, "schedule.delete", &target, detail).await?;
+        audit::record(
+            &mut transaction,
+            &caller,
+            "schedule.delete",
+            &target,
+            detail,
+        )
+        .await?;
         transaction.commit().await?;
         Ok(StatusCode::NO_CONTENT)
     })

@@ -15,8 +15,7 @@ const COLUMNS: &str = "s.schedule_id, s.crawler_id, c.name as crawler, s.cron, s
      s.next_at, s.last_slot, s.last_outcome, s.last_job_id, s.created_at, s.created_by, s.updated_at, s.updated_by, now() as now";
 
 /// Schedules that the caller may see: `$1` is the workspace, `$2` the systems that the key is limited to.
-const OURS: &str =
-    "s.workspace_id = $1 and ($2::integer[] is null or c.system_id = any ($2)) and c.deleted_at is null";
+const OURS: &str = "s.workspace_id = $1 and ($2::integer[] is null or c.system_id = any ($2)) and c.deleted_at is null";
 
 /// A word of the database as its type.
 pub fn word<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Result<T, sqlx::Error> {

@@ -157,7 +157,13 @@ mod tests {
     #[test]
     fn what_counts_through_follows_the_clock() {
         let autumn = slots("*/30 * * * *", STOCKHOLM, "2026-10-24T23:45:00Z", 5);
-        let expected = ["10-25 00:00", "10-25 00:30", "10-25 01:00", "10-25 01:30", "10-25 02:00"];
+        let expected = [
+            "10-25 00:00",
+            "10-25 00:30",
+            "10-25 01:00",
+            "10-25 01:30",
+            "10-25 02:00",
+        ];
         assert_eq!(autumn, expected);
     }
 
@@ -178,8 +184,19 @@ mod tests {
     fn what_cannot_be_read_is_refused() {
         let zone = Timing::read("* * * * *", "Mars/Olympus").map(|_| ());
         assert_eq!(zone, Err(TimingError::Zone));
-        for odd in ["", "soon", "* * * *", "0 0 2 * * *", "61 * * * *", "0 25 * * *", "0 0 * * * * *"] {
-            assert!(matches!(Timing::read(odd, "UTC"), Err(TimingError::Cron(_))), "{odd}");
+        for odd in [
+            "",
+            "soon",
+            "* * * *",
+            "0 0 2 * * *",
+            "61 * * * *",
+            "0 25 * * *",
+            "0 0 * * * * *",
+        ] {
+            assert!(
+                matches!(Timing::read(odd, "UTC"), Err(TimingError::Cron(_))),
+                "{odd}"
+            );
         }
     }
 

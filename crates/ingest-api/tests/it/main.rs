@@ -29,6 +29,7 @@ mod history;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod identity_atlas_example;
+mod jobs;
 mod model;
 mod named_removals;
 mod newer_knowledge;
