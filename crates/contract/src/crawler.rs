@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// What a worker gets of a crawler with the lease of a job.
-#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeasedCrawler {
     /// The crawler.

@@ -244,7 +244,7 @@ pub struct ClaimJob {
 }
 
 /// A job that was given to a worker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimedJob {
     /// The job.
@@ -261,7 +261,7 @@ pub struct ClaimedJob {
 
 /// Answer to a claim.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimAnswer {
     /// The job; absent when there was none in time.
