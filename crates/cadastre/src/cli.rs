@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{ask, attributes, demo, keys, place::Place, server};
+use crate::{ask, attributes, demo, keys, place::Place, runs, server};
 
 /// The register of who holds which access.
 #[derive(Debug, Parser)]
@@ -30,6 +30,9 @@ enum Command {
     /// List the attributes that a system sends, and give them columns
     #[command(subcommand)]
     Attributes(attributes::AttributesCommand),
+    /// Start, list, show, cancel and follow the crawls of a server's workers
+    #[command(subcommand)]
+    Runs(runs::RunsCommand),
     /// Ask a running server who has access to a resource
     Who(ask::WhoArgs),
     /// Ask a running server why a principal has access to a resource
@@ -101,6 +104,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => return demo::run(args).await,
         Command::Keys(command) => keys::run(command).await?,
         Command::Attributes(command) => attributes::run(command).await?,
+        Command::Runs(command) => runs::run(command).await?,
         Command::Who(args) => ask::who(args).await?,
         Command::Why(args) => ask::why(args).await?,
     }

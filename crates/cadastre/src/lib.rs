@@ -2,7 +2,7 @@
 //!
 //! `cadastre up` serves the register; `cadastre demo` crawls a simulated tenant into it and shows what it found;
 //! `cadastre keys` makes and revokes API keys; `cadastre attributes` shows what sources send beside the core fields and gives
-//! it columns; `cadastre who` and `cadastre why` ask a running server who has access to
+//! it columns; `cadastre runs` asks for crawls and shows how they go; `cadastre who` and `cadastre why` ask a running server who has access to
 //! something and how.
 //!
 //! Invariants:
@@ -24,5 +24,6 @@ mod ask;
 mod attributes;
 mod demo;
 mod keys;
+mod runs;
 mod server;
 mod text;

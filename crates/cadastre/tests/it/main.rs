@@ -18,5 +18,6 @@ mod questions;
 mod register;
 mod resumed;
 mod rows;
+mod runs;
 mod sized;
 mod truth;

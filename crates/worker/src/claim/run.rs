@@ -188,10 +188,10 @@ impl Work {
                 tracing::info!(%job_id, state = job.state.wire_name(), "job ended");
             }
             Ok(Err(error)) => {
-                tracing::warn!(%job_id, %error, "the register did not take the end of the job")
+                tracing::warn!(%job_id, %error, "the register did not take the end of the job");
             }
             Err(_) => {
-                tracing::warn!(%job_id, "the register did not hear of the end of the job; its lease runs out")
+                tracing::warn!(%job_id, "the register did not hear of the end of the job; its lease runs out");
             }
         }
     }
