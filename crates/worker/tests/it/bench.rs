@@ -47,20 +47,18 @@ impl Bench {
             migrate(&url.to_owned().into()).await.expect("migrates");
         })
         .await;
-        let pool = connect(&DatabaseSettings {
+        let database_settings = DatabaseSettings {
             url: database.url().to_owned().into(),
             max_connections: 12,
             allow_not_durable: true,
-        })
-        .await
-        .expect("connects");
+        };
+        let server_pool = connect(&database_settings).await.expect("connects");
+        // The test's own questions do not wait behind a crawl's batches.
+        let pool = connect(&database_settings).await.expect("connects");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let api = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let (state, stopping) = (
-            AppState::with_settings(pool.clone(), settings),
-            stop.clone(),
-        );
+        let (state, stopping) = (AppState::with_settings(server_pool, settings), stop.clone());
         let server =
             tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
         let mut connection = pool.acquire().await.expect("a connection");
@@ -144,10 +142,10 @@ impl Bench {
             }
         };
         let patience = Duration::from_secs(180);
-        match tokio::time::timeout(patience, reached).await {
-            Ok(row) => row,
-            Err(_) => panic!("the job never became {state}: {:#}", self.job(job).await),
-        }
+        let Ok(row) = tokio::time::timeout(patience, reached).await else {
+            panic!("the job never became {state}: {:#}", self.job(job).await)
+        };
+        row
     }
 
     fn write(&self, name: &str, config: &Value) -> String {
