@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{ask, attributes, demo, keys, place::Place, secrets, server};
+use crate::{ask, attributes, demo, keys, place::Place, runs, secrets, server};
 
 /// The register of who holds which access.
 #[derive(Debug, Parser)]
@@ -34,6 +34,9 @@ enum Command {
     /// List the attributes that a system sends, and give them columns
     #[command(subcommand)]
     Attributes(attributes::AttributesCommand),
+    /// Start, list, show, cancel and follow the crawls of a server's workers
+    #[command(subcommand)]
+    Runs(runs::RunsCommand),
     /// Ask a running server who has access to a resource
     Who(ask::WhoArgs),
     /// Ask a running server why a principal has access to a resource
@@ -111,6 +114,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => keys::run(command).await?,
         Command::Secrets(command) => secrets::run(command).await?,
         Command::Attributes(command) => attributes::run(command).await?,
+        Command::Runs(command) => runs::run(command).await?,
         Command::Who(args) => ask::who(args).await?,
         Command::Why(args) => ask::why(args).await?,
     }

@@ -28,13 +28,16 @@ mod attribute;
 mod audit;
 mod checkpoint;
 mod cost;
+mod crawler;
 mod delta_token;
 mod entity;
 mod envelope;
 mod held;
+mod job;
 mod key;
 mod problem;
 mod run;
+mod schedule;
 mod schema;
 mod type_name;
 
@@ -63,9 +66,16 @@ pub use envelope::{
     Completeness, IdGeneration, IngestRequest, MAX_COMPLETE_PARENTS, Scope, SyncMode, SyncStep,
 };
 pub use held::{ChangeSet, ChangeSetPage, ChangeSetState, Decision, HeldRow, HeldRowPage};
+pub use job::{
+    AppendLog, ClaimAnswer, ClaimJob, ClaimedJob, CollectionProgress, CrawlMode, CreateJob,
+    FinishJob, HeartbeatAnswer, Job, JobHeartbeat, JobKind, JobOutcome, JobPage, JobState,
+    LogLevel, LogLine, LogPage, MAX_CLAIM_WAIT, MAX_LOG_CHARS, MAX_LOG_LINES, MAX_PROGRESS,
+    NewLogLine, Progress,
+};
 pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, UpdateKey, WhoAmI};
 pub use problem::Problem;
 pub use run::{CollectionReport, CollectionStatus, Failure, RunOutcome, RunReport, Traffic};
+pub use schedule::{Overlap, Schedule, Schedules, SlotOutcome, WriteSchedule};
 pub use schema::{record_schema, record_subschema};
 pub use type_name::{InvalidTypeName, TypeName};
 

@@ -30,13 +30,14 @@ use crate::{
     crawler, deletion, delta_token, edge,
     error::ApiError,
     health, history, ingest,
+    job::{self, Jobs},
     memory::{Memory, PATIENCE},
     merge::News,
     openapi::{self, Routes},
     read,
     record::Schemas,
     retention::{self, Retention},
-    run,
+    run, schedule,
     secret::Keyring,
     session,
     statistics::Statistics,
@@ -76,6 +77,8 @@ pub struct AppState {
     pub attributes: Attributes,
     /// What this server remembers of keys and of who tries them.
     pub gatekeeper: auth::Gatekeeper,
+    /// Jobs for workers, and the schedules that ask for them.
+    pub jobs: Jobs,
     /// How long what is kept.
     pub retention: Retention,
     /// The keys that secrets of crawlers are sealed with; without any, no secrets are taken.
@@ -101,6 +104,7 @@ impl AppState {
             statistics: Statistics::new(pool.clone()),
             refresher: ViewRefresher::new(pool.clone()),
             attributes: Attributes::new(pool.clone(), settings.attributes.clone()),
+            jobs: Jobs::new(pool.clone(), settings.jobs.clone()),
             pool,
             schemas: Arc::new(Schemas::compile()),
             memory: Memory::new(settings.ingest_memory_bytes),
@@ -137,6 +141,8 @@ pub fn routes() -> Routes {
         .merge(run::routes())
         .merge(delta_token::routes())
         .merge(crawler::routes())
+        .merge(job::routes())
+        .merge(schedule::routes())
         .merge(read::routes())
         .merge(history::routes())
         .merge(attributes::routes())
@@ -230,6 +236,7 @@ pub async fn serve(
         state.settings.doors.write_uses_every,
         stop.clone(),
     ));
+    background.spawn(state.jobs.clone().run(stop.clone()));
     background.spawn(session::expire_abandoned(state.pool.clone(), stop.clone()));
     background.spawn(retention::run(
         state.pool.clone(),

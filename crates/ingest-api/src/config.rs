@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use secrecy::SecretString;
 
 use crate::{
-    attributes, auth::Doors, body::Pace, database::DatabaseSettings, retention::Retention,
+    attributes, auth::Doors, body::Pace, database::DatabaseSettings, job, retention::Retention,
     secret::KeySource,
 };
 
@@ -86,6 +86,8 @@ pub struct ServerSettings {
     pub attributes: attributes::Settings,
     /// Who is believed about addresses, and how many wrong keys are looked at.
     pub doors: Doors,
+    /// How jobs are given to workers.
+    pub jobs: job::Settings,
 }
 
 impl Default for ServerSettings {
@@ -99,6 +101,7 @@ impl Default for ServerSettings {
             stop_patience: Duration::from_secs(10),
             attributes: attributes::Settings::default(),
             doors: Doors::default(),
+            jobs: job::Settings::default(),
         }
     }
 }

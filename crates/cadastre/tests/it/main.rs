@@ -18,6 +18,7 @@ mod questions;
 mod register;
 mod resumed;
 mod rows;
+mod runs;
 mod sized;
 mod sweeps;
 mod truth;

@@ -20,6 +20,8 @@ pub enum Tag {
     Held,
     /// Run reports and the views.
     Runs,
+    /// Work for crawlers, and when it is asked for.
+    Jobs,
     /// Questions about access.
     Access,
     /// The register's rows.
@@ -45,6 +47,7 @@ impl Tag {
         Self::Sessions,
         Self::Held,
         Self::Runs,
+        Self::Jobs,
         Self::Access,
         Self::Register,
         Self::History,
@@ -62,6 +65,7 @@ impl Tag {
             Self::Sessions => "Sessions",
             Self::Held => "Held removals",
             Self::Runs => "Runs and views",
+            Self::Jobs => "Jobs and schedules",
             Self::Access => "Who has access",
             Self::Register => "The register",
             Self::History => "History",
@@ -84,6 +88,9 @@ impl Tag {
             }
             Self::Held => "Removals that the delete guard stopped and that a person decides.",
             Self::Runs => "What crawls say about themselves, and bringing the views up to date.",
+            Self::Jobs => {
+                "Crawls that people and schedules ask for and that workers claim, how they go, and their logs."
+            }
             Self::Access => "Finding principals and resources, who has access to what, and why.",
             Self::Register => "Rows of every entity: filter, sort, page, count and export them.",
             Self::History => {

@@ -35,6 +35,7 @@ mod identity_atlas_example;
 mod key_limits;
 mod key_matrix;
 mod keys;
+mod jobs;
 mod model;
 mod named_removals;
 mod newer_knowledge;

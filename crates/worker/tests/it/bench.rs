@@ -1,12 +1,12 @@
 //! A tenant, a register and a worker.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use contract::Permission;
 use embedded_postgres::testing::{TestDatabase, copy_of};
 use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec, Throttle};
 use ingest_api::{
-    AppState, DatabaseSettings,
+    AppState, DatabaseSettings, ServerSettings,
     auth::{NewKey, create_key},
     connect, migrate, serve,
 };
@@ -16,6 +16,7 @@ use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, process::Command, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// A simulated tenant beside a server with a database of its own.
 pub struct Bench {
@@ -31,6 +32,11 @@ pub struct Bench {
 
 impl Bench {
     pub async fn start(users: usize) -> Self {
+        Self::start_with(users, ServerSettings::default()).await
+    }
+
+    /// With settings of the server.
+    pub async fn start_with(users: usize, settings: ServerSettings) -> Self {
         let options = SimOptions {
             throttle: Throttle::off(),
             ..SimOptions::default()
@@ -41,24 +47,25 @@ impl Bench {
             migrate(&url.to_owned().into()).await.expect("migrates");
         })
         .await;
-        let pool = connect(&DatabaseSettings {
+        let database_settings = DatabaseSettings {
             url: database.url().to_owned().into(),
             max_connections: 12,
             allow_not_durable: true,
-        })
-        .await
-        .expect("connects");
+        };
+        let server_pool = connect(&database_settings).await.expect("connects");
+        // The test's own questions do not wait behind a crawl's batches.
+        let pool = connect(&database_settings).await.expect("connects");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let api = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let (state, stopping) = (AppState::new(pool.clone()), stop.clone());
+        let (state, stopping) = (AppState::with_settings(server_pool, settings), stop.clone());
         let server =
             tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
         let mut connection = pool.acquire().await.expect("a connection");
         let new = NewKey {
             workspace_id: 1,
             name: "worker".into(),
-            permissions: vec![Permission::Ingest],
+            permissions: vec![Permission::Ingest, Permission::Jobs],
             system_ids: None,
             expires_at: None,
             created_by: "test".into(),
@@ -79,12 +86,66 @@ impl Bench {
 
     /// A configuration file for the tenant; answers its path.
     pub fn config_file(&self, name: &str, client_secret: &str) -> String {
+        self.write(name, &self.config(client_secret))
+    }
+
+    fn config(&self, client_secret: &str) -> Value {
         let address = self.simulator.base_url();
-        let config = json!({"Graph": {
+        json!({"Graph": {
             "TenantId": self.simulator.tenant_id(), "ClientId": self.simulator.client_id(),
             "ClientSecret": client_secret, "BaseUrl": address, "LoginBaseUrl": address,
-        }});
-        self.write(name, &config)
+        }})
+    }
+
+    /// Queues a crawl of the tenant with this secret; answers the job.
+    pub async fn queue(&self, client_secret: &str) -> Uuid {
+        let crawler: Uuid = sqlx::query_scalar(
+            "insert into crawlers (workspace_id, kind, name, version, settings, enabled, created_by, updated_by) \
+             values (1, 'entra', 'tenant', 1, $1, true, 'test', 'test') returning crawler_id",
+        )
+        .bind(self.config(client_secret))
+        .fetch_one(&self.pool)
+        .await
+        .expect("a crawler");
+        let job = Uuid::now_v7();
+        sqlx::query(
+            "insert into jobs (job_id, workspace_id, crawler_id, kind, mode, max_attempts, run_id, created_by) \
+             values ($1, 1, $2, 'crawl', 'full', 2, $3, 'test')",
+        )
+        .bind(job)
+        .bind(crawler)
+        .bind(Uuid::new_v4())
+        .execute(&self.pool)
+        .await
+        .expect("a job");
+        job
+    }
+
+    /// The job's row.
+    pub async fn job(&self, job: Uuid) -> Value {
+        sqlx::query_scalar("select to_jsonb(j) from jobs j where job_id = $1")
+            .bind(job)
+            .fetch_one(&self.pool)
+            .await
+            .expect("a job")
+    }
+
+    /// Waits until the job stands so; answers its row.
+    pub async fn until(&self, job: Uuid, state: &str) -> Value {
+        let reached = async {
+            loop {
+                let row = self.job(job).await;
+                if row["state"] == state {
+                    return row;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let patience = Duration::from_secs(180);
+        let Ok(row) = tokio::time::timeout(patience, reached).await else {
+            panic!("the job never became {state}: {:#}", self.job(job).await)
+        };
+        row
     }
 
     fn write(&self, name: &str, config: &Value) -> String {

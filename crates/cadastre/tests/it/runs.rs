@@ -1,0 +1,77 @@
+//! `cadastre runs`, against a register without workers.
+
+use std::process::Output;
+
+use contract::Permission;
+use graph_sim::{SimOptions, TenantSpec};
+use ingest_api::auth::{NewKey, create_key};
+use secrecy::ExposeSecret as _;
+use tokio::process::Command;
+use uuid::Uuid;
+
+use crate::register::Register;
+
+async fn runs(register: &Register, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cadastre"))
+        .arg("runs")
+        .args(arguments)
+        .env("CADASTRE_API_BASE_URL", &register.base_url)
+        .env("CADASTRE_API_KEY", &register.key)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("the command runs")
+}
+
+async fn said(register: &Register, arguments: &[&str]) -> String {
+    let output = runs(register, arguments).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_started_listed_shown_cancelled_and_its_log_followed_to_its_end() {
+    let spec = TenantSpec::new(47, 10, 5, 5);
+    let mut register = Register::start(&spec, SimOptions::default()).await;
+    let new = NewKey {
+        workspace_id: 1,
+        name: "admin".into(),
+        permissions: vec![Permission::Admin],
+        system_ids: None,
+        expires_at: None,
+        created_by: "test".into(),
+    };
+    let mut connection = register.pool.acquire().await.expect("a connection");
+    let (generated, _) = create_key(&mut connection, &new).await.expect("a key");
+    drop(connection);
+    register.key = generated.key.expose_secret().to_owned();
+    let crawler: Uuid = sqlx::query_scalar(
+        "insert into crawlers (workspace_id, kind, name, version, settings, enabled, created_by, updated_by) \
+         values (1, 'entra', 'tenant', 1, '{}', true, 'test', 'test') returning crawler_id",
+    )
+    .fetch_one(&register.pool)
+    .await
+    .expect("a crawler");
+    let started = said(
+        &register,
+        &["start", &crawler.to_string(), "--mode", "full"],
+    )
+    .await;
+    let job = started.lines().next().expect("the job").to_owned();
+    let listed = said(&register, &["list", "--state", "queued"]).await;
+    assert!(listed.contains(&job) && listed.contains("full"), "{listed}");
+    let cancelled = said(&register, &["cancel", &job]).await;
+    assert!(cancelled.contains("It is cancelled"), "{cancelled}");
+    let shown = said(&register, &["show", &job]).await;
+    assert!(
+        shown.contains("cancelled") && shown.contains("0 of 5"),
+        "{shown}"
+    );
+    let log = said(&register, &["logs", "-f", &job]).await;
+    assert!(
+        log.contains("job.create") && log.contains("job.cancel"),
+        "{log}"
+    );
+    let again = runs(&register, &["cancel", &job]).await;
+    assert!(!again.status.success(), "{again:?}");
+}
