@@ -28,7 +28,6 @@ mod attribute;
 mod audit;
 mod checkpoint;
 mod cost;
-mod crawler;
 mod delta_token;
 mod entity;
 mod envelope;

@@ -30,7 +30,6 @@ mod app;
 pub mod audit;
 mod body;
 mod config;
-mod crawler;
 mod database;
 mod durable;
 mod edge;
