@@ -26,8 +26,8 @@ pub struct RunClaimed {
     pub epoch: i32,
     /// Was it claimed before?
     pub is_resumed: bool,
-    /// How long ago it was claimed for the first time, by the server's clock.
-    pub began_seconds_ago: u64,
+    /// How many milliseconds ago it was claimed for the first time, by the server's clock; rounded up.
+    pub began_ms_ago: u64,
 }
 
 /// One thing to remember of a run.

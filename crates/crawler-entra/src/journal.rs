@@ -141,6 +141,8 @@ impl Journal {
         fingerprint: &str,
         cancel: CancellationToken,
     ) -> Result<Self, ResumeError> {
+        // No later than the register's own clock said.
+        let asked = Instant::now();
         let claimed = client.claim_run(run_id, system_id).await?;
         let mut journal = Self {
             keeper: Some(Keeper {
@@ -159,10 +161,8 @@ impl Journal {
             }
             // The monotonic clock may not reach back that far; then the rule about rows of other loads is stricter on the
             // wrong side, so a run that old is not gone on with.
-            let ago = Duration::from_secs(claimed.began_seconds_ago + 1);
-            journal.began = Instant::now()
-                .checked_sub(ago)
-                .ok_or(ResumeError::LostLoad)?;
+            let ago = Duration::from_millis(claimed.began_ms_ago);
+            journal.began = asked.checked_sub(ago).ok_or(ResumeError::LostLoad)?;
         }
         let fingerprint = entry(RUN, "fingerprint", fingerprint.into());
         client

@@ -126,12 +126,8 @@ async fn rounds(run: &Run, collection: &Collection) -> Result<Known, GraphError>
             .collect();
         let answers = run
             .graph
-            .batch(Version::V1, &requests, &collection.meter)
+            .batch_each(Version::V1, &requests, &collection.meter)
             .await;
-        let answers = match answers {
-            Ok(answers) => answers,
-            Err(error) => some.iter().map(|_| Err(error.clone())).collect(),
-        };
         for (review, answer) in some.iter().zip(answers) {
             let read = rounds_of(run, collection, (review.id, top), answer).await;
             known.take(review, read);

@@ -94,6 +94,19 @@ impl Again {
 }
 
 impl Graph {
+    /// The same as [`batch`](Self::batch); where the whole batch is hopeless, so is each part.
+    pub async fn batch_each(
+        &self,
+        version: Version,
+        requests: &[SubRequest],
+        meter: &Meter,
+    ) -> Vec<Result<Value, GraphError>> {
+        match self.batch(version, requests, meter).await {
+            Ok(answers) => answers,
+            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
     /// Sends the parts (at most 20) and sends again those that failed for a while, until each has its outcome. The
     /// outcomes come in the order of the parts. `Err` only when the whole batch is hopeless.
     pub async fn batch(

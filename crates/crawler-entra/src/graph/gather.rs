@@ -48,11 +48,7 @@ impl Graph {
             .unzip();
         let mut askers = askers.into_iter();
         for requests in requests.chunks(SubRequest::PER_BATCH) {
-            let answers = self.batch(Version::V1, requests, meter).await;
-            let answers = match answers {
-                Ok(answers) => answers,
-                Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
-            };
+            let answers = self.batch_each(Version::V1, requests, meter).await;
             for (answer, asker) in answers.into_iter().zip(&mut askers) {
                 // Whoever asked may have been stopped.
                 let _ = asker.send(answer);

@@ -110,7 +110,7 @@ async fn a_missing_permission_for_groups_is_named_with_what_it_keeps_from_being_
     let printed = text(&output);
     for expected in [
         "groups: grant GroupMember.Read.All",
-        "group members: not every group is known, so nothing was removed",
+        "group members, group owners: not every group is known, so nothing was removed",
         "users: complete",
     ] {
         assert!(printed.contains(expected), "{expected} in {printed}");

@@ -89,7 +89,7 @@ async fn take(
         "insert into runs_under_way as r (run_id, workspace_id, system_id, lineage, epoch) values ($1, $2, $3, $4, 1) \
          on conflict (run_id) do update set epoch = r.epoch + 1, touched_at = now() \
          where r.workspace_id = $2 and r.system_id = $3 and r.lineage = $4 and r.touched_at > now() - {KEPT} \
-         returning epoch, extract(epoch from now() - began_at)::bigint"
+         returning epoch, ceil(extract(epoch from now() - began_at) * 1000)::bigint"
     );
     let taken: Option<(i32, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(run_id)
@@ -98,11 +98,11 @@ async fn take(
         .bind(&caller.lineage)
         .fetch_optional(&mut *connection)
         .await?;
-    if let Some((epoch, began_seconds_ago)) = taken {
+    if let Some((epoch, began_ms_ago)) = taken {
         return Ok(RunClaimed {
             epoch,
             is_resumed: epoch > 1,
-            began_seconds_ago: began_seconds_ago.max(0) as u64,
+            began_ms_ago: began_ms_ago.max(0) as u64,
         });
     }
     let is_the_callers: Option<bool> = sqlx::query_scalar(

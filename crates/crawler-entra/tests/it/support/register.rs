@@ -295,7 +295,7 @@ async fn claim(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respons
     if let Some(refused) = refusal(&shared, &headers) {
         return refused;
     }
-    Json(json!({"epoch": 1, "isResumed": false, "beganSecondsAgo": 0})).into_response()
+    Json(json!({"epoch": 1, "isResumed": false, "beganMsAgo": 0})).into_response()
 }
 
 async fn checkpoint(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {

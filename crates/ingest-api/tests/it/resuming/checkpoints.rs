@@ -261,7 +261,7 @@ async fn a_run_that_nobody_touched_for_seven_days_is_refused_and_then_purged() {
         .expect("time passes");
     let claimed = client.claim_run(young, app.system_id).await.expect("ours");
     assert!(
-        (172_800..180_000).contains(&claimed.began_seconds_ago),
+        (172_800_000..180_000_000).contains(&claimed.began_ms_ago),
         "{claimed:?}"
     );
 
