@@ -6,7 +6,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{ArgGroup, Parser, ValueEnum};
-use crawler_entra::{ConfigFile, Overrides, RegisterConfig};
+use crawler_entra::{ConfigFile, LeasePolicy, Overrides, RegisterConfig};
 use rand::RngExt as _;
 use secrecy::SecretString;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -72,6 +72,24 @@ struct Args {
     /// With --claim: how many jobs are run at once
     #[arg(long, requires = "claim", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32), value_name = "JOBS")]
     parallel: u8,
+
+    /// With --claim: a host that crawlers may call beside those of Microsoft's clouds; may be given several times
+    #[arg(
+        long = "allow-host",
+        env = "CADASTRE_ALLOW_HOSTS",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    allowed_hosts: Vec<String>,
+
+    /// With --claim: a folder whose files crawlers may name, instead of /run/secrets; may be given several times
+    #[arg(
+        long = "allow-folder",
+        env = "CADASTRE_ALLOW_FOLDERS",
+        value_delimiter = ',',
+        value_name = "FOLDER"
+    )]
+    allowed_folders: Vec<PathBuf>,
 
     /// Abort sessions of the same scope that an earlier crawl with this key left open, instead of failing
     #[arg(long)]
@@ -195,7 +213,14 @@ fn task(args: Args) -> Result<Task, SetupError> {
         let (Some(base_url), Some(api_key)) = (args.api_base_url, args.api_key) else {
             return Err(SetupError::NoRegister);
         };
-        let worker = Claiming::new(RegisterConfig { base_url, api_key })?;
+        let mut policy = LeasePolicy {
+            hosts: args.allowed_hosts,
+            ..LeasePolicy::default()
+        };
+        if !args.allowed_folders.is_empty() {
+            policy.folders = args.allowed_folders;
+        }
+        let worker = Claiming::new(RegisterConfig { base_url, api_key }, policy)?;
         return Ok(Task::Claim(worker, args.parallel.into()));
     }
     Ok(match args.every {

@@ -19,8 +19,8 @@ use uuid::Uuid;
 pub use lease::{LeasedCrawler, LeasedSecret};
 pub use secret::{NewSecrets, SecretField, SecretState, SecretText};
 pub use settings::{
-    ApiAddress, CrawlMode, CrawlerSettings, EntraCloud, EntraSignIn, GraphSettings,
-    IdentityKeySetting, NetworkSettings, SignInSettings, SyncSettings,
+    ApiAddress, CrawlerSettings, EntraCloud, EntraSignIn, GraphSettings, IdentityKeySetting,
+    NetworkSettings, SignInSettings, SyncSettings,
 };
 
 use crate::SystemId;

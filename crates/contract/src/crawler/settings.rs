@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_with::skip_serializing_none;
 
+use crate::CrawlMode;
+
 /// An address, such as `https://graph.microsoft.com`.
 pub type ApiAddress = String;
 
@@ -27,7 +29,7 @@ pub struct CrawlerSettings {
     /// What to read.
     #[serde(skip_serializing_if = "is_default")]
     pub sync: SyncSettings,
-    /// Everything, or what changed; `auto` unless it is said.
+    /// How a job that does not say it reads; `auto` unless it is said.
     pub mode: Option<CrawlMode>,
     /// How often everything is read in any case, such as `7d`.
     #[schemars(regex(pattern = r"^[0-9]{1,10}[mhd]$"))]
@@ -52,6 +54,8 @@ pub struct CrawlerSettings {
     /// Days back to which requests for access packages are read.
     #[schemars(range(max = 36_500))]
     pub request_window_days: Option<u32>,
+    /// Read members, owners and what else hangs on objects by sweeps of their lists, where that can be all.
+    pub sweeps: Option<bool>,
     /// Which users become identities: conditions and groups of them (docs/crawling.md).
     #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     pub identity_filter: Option<Value>,
@@ -155,18 +159,6 @@ pub struct SyncSettings {
     pub sign_ins: Option<bool>,
     /// Refresh the views at the end.
     pub refresh_views: Option<bool>,
-}
-
-/// How to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum CrawlMode {
-    /// Everything.
-    Full,
-    /// What changed, where that can be known; everything elsewhere.
-    Delta,
-    /// As delta, and everything once in a while.
-    Auto,
 }
 
 /// A cloud whose addresses are known.

@@ -10,9 +10,9 @@ use std::{
 };
 
 use contract::{
-    LeasedCrawler, LeasedSecret, SecretField,
+    CrawlMode, LeasedCrawler, LeasedSecret, SecretField,
     crawler::{
-        CrawlMode, CrawlerSettings, EntraCloud, EntraSignIn, GraphSettings, IdentityKeySetting,
+        CrawlerSettings, EntraCloud, EntraSignIn, GraphSettings, IdentityKeySetting,
         NetworkSettings, SignInSettings, SyncSettings,
     },
 };
@@ -93,6 +93,7 @@ impl LeasePolicy {
             custom_user_attributes,
             custom_group_attributes,
             request_window_days,
+            sweeps,
             identity_filter,
             identity_key,
         } = crawler.settings;
@@ -126,6 +127,7 @@ impl LeasePolicy {
             custom_user_attributes,
             custom_group_attributes,
             request_window_days,
+            sweeps,
             identity_filter,
             identity_key: identity_key.map(|key| match key {
                 IdentityKeySetting::Account => IdentityKey::Account,

@@ -14,9 +14,10 @@ use crate::{
     app::AppState,
     audit,
     auth::Caller,
-    crawler::{self, CrawlerError, Keyring},
+    crawler::{self, CrawlerError},
     durable::{durable, retrying},
     error::ApiError,
+    secret::{Keyring, SecretError},
 };
 
 /// What a look for a job found.
@@ -115,7 +116,7 @@ async fn look(state: &AppState, caller: &Caller, wanted: &ClaimJob) -> Result<Lo
         transaction.commit().await?;
         return Ok(Look::Settled);
     }
-    let opened = open(&mut transaction, caller, job.crawler_id).await?;
+    let opened = open(&mut transaction, &state.keyring, caller, job.crawler_id).await?;
     let crawler = match opened {
         Ok(crawler) => crawler,
         Err((next, why)) => {
@@ -209,16 +210,33 @@ async fn settle(
 /// The crawler's settings with its secrets, or what becomes of the job without them.
 async fn open(
     connection: &mut PgConnection,
+    keyring: &Keyring,
     caller: &Caller,
     crawler_id: Uuid,
 ) -> Result<Result<LeasedCrawler, (Next, String)>, ApiError> {
-    use contract::JobState::Cancelled;
-    match crawler::leased(connection, &Keyring, caller.workspace_id, crawler_id).await {
+    use contract::JobState::{Cancelled, Failed};
+    match crawler::leased(connection, keyring, caller.workspace_id, crawler_id).await {
         Ok(Some(crawler)) => Ok(Ok(crawler)),
         Ok(None) => Ok(Err((
             Next::Ended(Cancelled),
             "the crawler was removed".to_owned(),
         ))),
+        // The error names the field and says nothing of the secret. Whoever holds the key may answer next time.
+        Err(error @ CrawlerError::Secret { .. }) => {
+            let may_help = matches!(
+                error,
+                CrawlerError::Secret {
+                    error: SecretError::Refused(_),
+                    ..
+                }
+            );
+            let next = if may_help {
+                Next::Again
+            } else {
+                Next::Ended(Failed)
+            };
+            Ok(Err((next, error.to_string())))
+        }
         Err(CrawlerError::Database(error)) => Err(error.into()),
     }
 }

@@ -42,7 +42,7 @@ pub enum Tag {
 
 impl Tag {
     /// The chapters in their order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Records,
         Self::Sessions,
         Self::Held,

@@ -23,7 +23,7 @@ const fn refusal(status: u16, name: &'static str, description: &'static str) -> 
 }
 
 /// Every refusal of the API.
-pub const REFUSALS: [Refusal; 13] = [
+pub const REFUSALS: [Refusal; 14] = [
     refusal(
         400,
         "BadRequest",

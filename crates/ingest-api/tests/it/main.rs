@@ -32,10 +32,10 @@ mod history;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod identity_atlas_example;
+mod jobs;
 mod key_limits;
 mod key_matrix;
 mod keys;
-mod jobs;
 mod model;
 mod named_removals;
 mod newer_knowledge;

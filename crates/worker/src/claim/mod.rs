@@ -7,14 +7,13 @@
 //! drops its crawls as they are and hands the jobs back: whoever gets them goes on.
 
 mod heart;
-mod leased;
 mod recorder;
 mod run;
 
 use std::time::Duration;
 
-use contract::ClaimJob;
-use crawler_entra::RegisterConfig;
+use contract::{ClaimJob, ClaimedJob};
+use crawler_entra::{LeasePolicy, RegisterConfig};
 use ingest_client::{ClientError, IngestClient, retry::full_jitter};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,17 +32,19 @@ const LAST_CLAIM: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub struct Claiming {
     register: RegisterConfig,
+    policy: LeasePolicy,
     client: IngestClient,
     name: String,
 }
 
 impl Claiming {
-    /// A worker of a register. Its name is another one for each start: what an earlier process left is not mistaken for
+    /// A worker of a register, and what crawlers may use of its machine. Its name is another one for each start: what an earlier process left is not mistaken for
     /// this one's.
-    pub fn new(register: RegisterConfig) -> Result<Self, ClientError> {
+    pub fn new(register: RegisterConfig, policy: LeasePolicy) -> Result<Self, ClientError> {
         let client = IngestClient::new(register.base_url.clone(), register.api_key.clone())?;
         Ok(Self {
             register,
+            policy,
             client,
             name: format!("{} {} {}", host(), std::process::id(), Uuid::new_v4()),
         })
@@ -92,9 +93,7 @@ impl Claiming {
                 Ok(claimed) => {
                     failures = 0;
                     if let Some(claimed) = claimed {
-                        Work::new(self.client.clone(), &claimed)
-                            .run(&claimed.crawler, &self.register, claimed.job.mode, stop)
-                            .await;
+                        self.work(claimed, stop).await;
                     }
                 }
                 Err(error) => {
@@ -114,10 +113,14 @@ impl Claiming {
     async fn give_back_what_comes_late(&self, claim: ClaimJob, stop: &CancellationToken) {
         let late = tokio::time::timeout(LAST_CLAIM, self.client.claim_job(&claim)).await;
         if let Ok(Ok(Some(claimed))) = late {
-            Work::new(self.client.clone(), &claimed)
-                .run(&claimed.crawler, &self.register, claimed.job.mode, stop)
-                .await;
+            self.work(claimed, stop).await;
         }
+    }
+
+    async fn work(&self, claimed: ClaimedJob, stop: &CancellationToken) {
+        Work::new(self.client.clone(), &claimed)
+            .run(claimed.crawler, claimed.job.mode, self, stop)
+            .await;
     }
 }
 

@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use contract::{
     ClaimedJob, CrawlMode, FinishJob, JobOutcome, LeasedCrawler, LogLevel, RunOutcome, RunReport,
 };
-use crawler_entra::{CrawlError, Mode, RegisterConfig, crawl};
+use crawler_entra::{CrawlError, Mode, crawl};
 use ingest_client::IngestClient;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    Claiming,
     heart::{self, Heart},
-    leased,
     recorder::Recorder,
 };
 use crate::GRACE;
@@ -73,21 +73,25 @@ impl Work {
     /// Runs the job and says how it ended.
     pub async fn run(
         self,
-        crawler: &LeasedCrawler,
-        register: &RegisterConfig,
+        crawler: LeasedCrawler,
         mode: CrawlMode,
+        worker: &Claiming,
         stop: &CancellationToken,
     ) {
         let (job_id, epoch) = (self.job_id, self.epoch);
         tracing::info!(%job_id, run_id = %self.run_id, epoch, crawler = crawler.name, "job begins");
-        let end = match leased::config(crawler, register) {
-            Ok(mut config) => {
-                config.run_id = Some(self.run_id);
-                config.mode = match mode {
-                    CrawlMode::Auto => Mode::Auto,
-                    CrawlMode::Delta => Mode::Delta,
-                    CrawlMode::Full => Mode::Full,
-                };
+        // A job that does not say how to read reads as the crawler says.
+        let mode = match mode {
+            CrawlMode::Auto => None,
+            CrawlMode::Delta => Some(Mode::Delta),
+            CrawlMode::Full => Some(Mode::Full),
+        };
+        let register = worker.register.clone();
+        let config = worker
+            .policy
+            .config(crawler, register, mode, Some(self.run_id));
+        let end = match config {
+            Ok(config) => {
                 // In a task of its own: a crawl that panics is a failed job, not the end of the worker.
                 let sink = self.recorder.clone();
                 let crawling = Owned(tokio::spawn(crawl(config, sink, self.wanted_end.clone())));
