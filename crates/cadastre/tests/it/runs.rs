@@ -2,10 +2,11 @@
 
 use std::process::Output;
 
-use contract::Permission;
+use contract::{Crawler, Permission};
 use graph_sim::{SimOptions, TenantSpec};
 use ingest_api::auth::{NewKey, create_key};
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -45,13 +46,12 @@ async fn a_run_is_started_listed_shown_cancelled_and_its_log_followed_to_its_end
     let (generated, _) = create_key(&mut connection, &new).await.expect("a key");
     drop(connection);
     register.key = generated.key.expose_secret().to_owned();
-    let crawler: Uuid = sqlx::query_scalar(
-        "insert into crawlers (workspace_id, kind, name, version, settings, enabled, created_by, updated_by) \
-         values (1, 'entra', 'tenant', 1, '{}', true, 'test', 'test') returning crawler_id",
-    )
-    .fetch_one(&register.pool)
-    .await
-    .expect("a crawler");
+    let graph = json!({"tenantId": "contoso.example", "clientId": Uuid::new_v4()});
+    let crawler = json!({
+        "name": "tenant", "settings": {"graph": graph}, "secrets": {"clientSecret": "env:CADASTRE_SECRET_TENANT"},
+    });
+    let crawler: Crawler = register.post("/api/crawlers", &crawler).await;
+    let crawler = crawler.crawler_id;
     let started = said(
         &register,
         &["start", &crawler.to_string(), "--mode", "full"],

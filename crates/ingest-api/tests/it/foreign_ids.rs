@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{TestApp, id, people},
+    crawlers,
     openapi::operations,
     resuming::foreign_key,
 };
@@ -19,6 +20,9 @@ struct Ids {
     run: String,
     held: String,
     key: String,
+    crawler: String,
+    job: String,
+    schedule: String,
 }
 
 impl Ids {
@@ -29,6 +33,9 @@ impl Ids {
             "syncId" => &self.session,
             "runId" => &self.run,
             "keyId" => &self.key,
+            "crawlerId" => &self.crawler,
+            "jobId" => &self.job,
+            "scheduleId" => &self.schedule,
             "id" if path.starts_with("/api/ingest/held/") => &self.held,
             // Elsewhere `id` is that of a row of some entity: a principal and a package have this one.
             "principalId" | "resourceId" | "packageId" | "id" => &self.principal,
@@ -39,7 +46,7 @@ impl Ids {
         id.to_owned()
     }
 
-    fn all(&self) -> [&str; 6] {
+    fn all(&self) -> [&str; 9] {
         [
             &self.system,
             &self.principal,
@@ -47,6 +54,9 @@ impl Ids {
             &self.run,
             &self.held,
             &self.key,
+            &self.crawler,
+            &self.job,
+            &self.schedule,
         ]
     }
 }
@@ -60,6 +70,9 @@ fn nobodys() -> Ids {
         run: uuid(),
         held: uuid(),
         key: "abcdefabcdef".into(),
+        crawler: uuid(),
+        job: uuid(),
+        schedule: uuid(),
     }
 }
 
@@ -86,6 +99,11 @@ async fn full_workspace(app: &TestApp) -> Ids {
     app.ingest("resources", package, json!({}))
         .await
         .expect(201);
+    let crawler = crawlers::create(app, &crawlers::configuration("theirs", "s3cret")).await;
+    let crawler = json!({"crawlerId": crawler, "cron": "@yearly"});
+    let schedule = app.post("/api/schedules", &crawler).await.expect(201);
+    let crawler = json!({"crawlerId": crawler["crawlerId"]});
+    let job = app.post("/api/jobs", &crawler).await.expect(201);
     let text = |value: &Value| value.as_str().expect("an id").to_owned();
     Ids {
         system: app.system_id.to_string(),
@@ -93,6 +111,9 @@ async fn full_workspace(app: &TestApp) -> Ids {
         session: text(&session["syncId"]),
         run,
         held: text(&held),
+        crawler: text(&crawler["crawlerId"]),
+        job: text(&job["jobId"]),
+        schedule: text(&schedule["scheduleId"]),
         key: TestApp::id_of(&app.new_key(&[Permission::Read], None).await).to_owned(),
     }
 }
@@ -118,6 +139,8 @@ impl Call {
                     "systemId",
                     "runId",
                     "syncId",
+                    "crawlerId",
+                    "scheduleId",
                     "principalId",
                     "resourceId",
                     "id",
@@ -133,12 +156,17 @@ impl Call {
             && (self.path.contains('{') || !self.query_ids().is_empty() || self.example().is_some())
     }
 
-    /// The body of the documentation, where it names a system.
+    /// The body of the documentation, where the path or the body itself names something of a workspace.
     fn example(&self) -> Option<&'static Value> {
         let content = self
             .operation
             .pointer("/requestBody/content/application~1json/example");
-        content.filter(|example| example.get("systemId").is_some())
+        let names = |example: &&Value| {
+            ["systemId", "crawlerId"]
+                .iter()
+                .any(|id| example.get(id).is_some())
+        };
+        content.filter(|example| self.path.contains('{') || names(example))
     }
 
     /// Status and body, with every id written as `ID`.
@@ -155,8 +183,13 @@ impl Call {
             .map(|name| (name, ids.value(&self.path, name)))
             .collect();
         let mut body = self.example().cloned();
-        if let Some(body) = &mut body {
-            body["systemId"] = ids.system.parse::<i32>().expect("a number").into();
+        let named = body.as_mut().and_then(Value::as_object_mut);
+        for (name, value) in named.into_iter().flatten() {
+            match name.as_str() {
+                "systemId" => *value = ids.system.parse::<i32>().expect("a number").into(),
+                "crawlerId" => *value = ids.crawler.as_str().into(),
+                _ => {}
+            }
         }
         let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
         let request = app
@@ -193,6 +226,12 @@ async fn dump(app: &TestApp) -> Vec<Option<String>> {
         "select md5(string_agg(t::text, ' ' order by t::text)) from run_checkpoints t",
         "select md5(string_agg(concat(key_id, name, revoked_at, expires_at), ' ' order by key_id)) from api_keys \
          where workspace_id = 1",
+        "select md5(string_agg(t::text, ' ' order by t::text)) from crawlers t where workspace_id = 1",
+        "select md5(string_agg(t::text, ' ' order by t::text)) from crawler_versions t",
+        "select md5(string_agg(t::text, ' ' order by t::text)) from secrets t where workspace_id = 1",
+        "select md5(string_agg(t::text, ' ' order by t::text)) from jobs t where workspace_id = 1",
+        "select md5(string_agg(t::text, ' ' order by t::text)) from job_log t",
+        "select md5(string_agg(t::text, ' ' order by t::text)) from schedules t where workspace_id = 1",
     ] {
         dump.push(
             sqlx::query_scalar(sql)

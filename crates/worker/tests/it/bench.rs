@@ -1,6 +1,6 @@
 //! A tenant, a register and a worker.
 
-use std::{process::Stdio, time::Duration};
+use std::{process::Stdio, sync::Arc, time::Duration};
 
 use contract::Permission;
 use embedded_postgres::testing::{TestDatabase, copy_of};
@@ -8,7 +8,9 @@ use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec, Throttle};
 use ingest_api::{
     AppState, DatabaseSettings, ServerSettings,
     auth::{NewKey, create_key},
-    connect, migrate, serve,
+    connect, migrate,
+    secret::{KeyBytes, Keyring, LocalKey, unlock},
+    serve,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -22,7 +24,11 @@ use uuid::Uuid;
 pub struct Bench {
     pub simulator: Simulator,
     pub pool: PgPool,
+    /// The worker's.
     pub key: String,
+    /// The one that asks for jobs.
+    admin: String,
+    http: reqwest::Client,
     api: String,
     folder: TempDir,
     stop: CancellationToken,
@@ -37,6 +43,7 @@ impl Bench {
 
     /// With settings of the server.
     pub async fn start_with(users: usize, settings: ServerSettings) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let options = SimOptions {
             throttle: Throttle::off(),
             ..SimOptions::default()
@@ -58,28 +65,26 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let api = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let (state, stopping) = (AppState::with_settings(server_pool, settings), stop.clone());
+        let keyring = Keyring::new("test", Arc::new(LocalKey(KeyBytes::random())));
+        unlock(&pool, &keyring).await.expect("a new key");
+        let state = AppState {
+            keyring,
+            ..AppState::with_settings(server_pool, settings)
+        };
+        let stopping = stop.clone();
         let server =
             tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
-        let mut connection = pool.acquire().await.expect("a connection");
-        let new = NewKey {
-            workspace_id: 1,
-            name: "worker".into(),
-            permissions: vec![Permission::Ingest, Permission::Jobs],
-            system_ids: None,
-            expires_at: None,
-            created_by: "test".into(),
-        };
-        let (generated, _) = create_key(&mut connection, &new).await.expect("a key");
-        drop(connection);
+        let worker = [Permission::Ingest, Permission::Jobs];
         Self {
             simulator,
-            pool,
-            key: generated.key.expose_secret().to_owned(),
+            key: new_key(&pool, &worker).await,
+            admin: new_key(&pool, &[Permission::Admin]).await,
+            http: reqwest::Client::new(),
             api,
             folder: tempfile::tempdir().expect("a folder"),
             stop,
             server,
+            pool,
             _database: database,
         }
     }
@@ -97,28 +102,51 @@ impl Bench {
         }})
     }
 
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = self.http.post(format!("{}{path}", self.api));
+        let response = request.bearer_auth(&self.admin).json(body).send().await;
+        let response = response.expect("an answer");
+        let (status, text) = (response.status(), response.text().await.expect("a body"));
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// A crawler of the tenant with this secret.
+    pub async fn crawler(&self, client_secret: &str) -> Uuid {
+        let address = self.simulator.base_url();
+        let graph = json!({
+            "tenantId": self.simulator.tenant_id(), "clientId": self.simulator.client_id(),
+            "baseUrl": address, "loginBaseUrl": address,
+        });
+        let crawler = json!({
+            "name": "tenant", "settings": {"graph": graph}, "secrets": {"clientSecret": client_secret},
+        });
+        let made = self.post("/api/crawlers", &crawler).await;
+        made["crawlerId"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("an id")
+    }
+
     /// Queues a crawl of the tenant with this secret; answers the job.
     pub async fn queue(&self, client_secret: &str) -> Uuid {
-        let crawler: Uuid = sqlx::query_scalar(
-            "insert into crawlers (workspace_id, kind, name, version, settings, enabled, created_by, updated_by) \
-             values (1, 'entra', 'tenant', 1, $1, true, 'test', 'test') returning crawler_id",
-        )
-        .bind(self.config(client_secret))
-        .fetch_one(&self.pool)
-        .await
-        .expect("a crawler");
-        let job = Uuid::now_v7();
-        sqlx::query(
-            "insert into jobs (job_id, workspace_id, crawler_id, kind, mode, max_attempts, run_id, created_by) \
-             values ($1, 1, $2, 'crawl', 'full', 2, $3, 'test')",
-        )
-        .bind(job)
-        .bind(crawler)
-        .bind(Uuid::new_v4())
-        .execute(&self.pool)
-        .await
-        .expect("a job");
-        job
+        self.ask(client_secret, json!({"mode": "full"})).await
+    }
+
+    /// The same, with more to say about the job.
+    pub async fn ask(&self, client_secret: &str, mut job: Value) -> Uuid {
+        job["crawlerId"] = json!(self.crawler(client_secret).await);
+        let made = self.post("/api/jobs", &job).await;
+        made["jobId"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("an id")
+    }
+
+    /// Asks for the end of a job.
+    pub async fn cancel(&self, job: Uuid) {
+        self.post(&format!("/api/jobs/{job}/cancel"), &json!({}))
+            .await;
     }
 
     /// The job's row.
@@ -166,6 +194,7 @@ impl Bench {
             .env_clear()
             .env("CADASTRE_API_BASE_URL", &self.api)
             .env("CADASTRE_API_KEY", &self.key)
+            .env("CADASTRE_ALLOW_HOSTS", "127.0.0.1")
             .args(["--log-format", "json"])
             .args(flags)
             .stdin(Stdio::null())
@@ -193,6 +222,20 @@ impl Bench {
         self.server.await.expect("the server ends");
         self.simulator.stop().await;
     }
+}
+
+async fn new_key(pool: &PgPool, permissions: &[Permission]) -> String {
+    let new = NewKey {
+        workspace_id: 1,
+        name: "test".into(),
+        permissions: permissions.to_vec(),
+        system_ids: None,
+        expires_at: None,
+        created_by: "test".into(),
+    };
+    let mut connection = pool.acquire().await.expect("a connection");
+    let (generated, _) = create_key(&mut connection, &new).await.expect("a key");
+    generated.key.expose_secret().to_owned()
 }
 
 /// What the worker wrote.

@@ -157,6 +157,31 @@ async fn no_answer_and_no_audit_entry_holds_a_secret() {
     assert!(document()["paths"]["/api/crawlers/{crawlerId}"].is_object());
 }
 
+/// Ways to tamper with the secrets of crawler `$1`, with another crawler `$2` at hand.
+const TAMPERING: [&str; 10] = [
+    // Of another crawler.
+    "update secrets s set ciphertext = o.ciphertext, wrapped_key = o.wrapped_key from secrets o \
+         where s.crawler_id = $1 and o.crawler_id = $2 and s.field = o.field",
+    "update secrets s set ciphertext = o.ciphertext from secrets o \
+         where s.crawler_id = $1 and o.crawler_id = $2 and s.field = o.field",
+    // Of another field.
+    "update secrets s set ciphertext = o.ciphertext, wrapped_key = o.wrapped_key, version = o.version from secrets o \
+         where s.crawler_id = $1 and o.crawler_id = $1 and s.field <> o.field and $2::uuid is not null",
+    // Of an earlier version: its parts, and the whole row.
+    "update secrets s set ciphertext = o.ciphertext, wrapped_key = o.wrapped_key from before o \
+         where s.crawler_id = $1 and s.field = o.field and s.field = 'clientSecret' and $2::uuid is not null",
+    "update secrets s set ciphertext = o.ciphertext, wrapped_key = o.wrapped_key, version = o.version from before o \
+         where s.crawler_id = $1 and s.field = o.field and s.field = 'clientSecret' and $2::uuid is not null",
+    // One bit.
+    "update secrets set ciphertext = set_bit(ciphertext, 8 * (octet_length(ciphertext) / 2), \
+         1 - get_bit(ciphertext, 8 * (octet_length(ciphertext) / 2))) where crawler_id = $1 and $2::uuid is not null",
+    "update secrets set wrapped_key = set_bit(wrapped_key, 3, 1 - get_bit(wrapped_key, 3)) where crawler_id = $1 and $2::uuid is not null",
+    "update secrets set ciphertext = substr(ciphertext, 1, 5) where crawler_id = $1 and $2::uuid is not null",
+    "update secrets set key_id = 'another' where crawler_id = $1 and $2::uuid is not null",
+    // Gone.
+    "delete from secrets where crawler_id = $1 and $2::uuid is not null",
+];
+
 /// One statement that tampers with the secrets of crawler `$1`, with another crawler `$2` at hand.
 async fn tamper(app: &TestApp, sql: &'static str, id: Uuid, other: Uuid) {
     let done = sqlx::query(sql)
@@ -183,35 +208,11 @@ async fn a_ciphertext_that_was_moved_changed_or_put_back_fails_closed_until_the_
         .execute(&app.pool)
         .await
         .expect("a copy of today's rows");
-    let mut version = 2;
-    for sql in [
-        // Of another crawler.
-        "update secrets s set ciphertext = o.ciphertext, wrapped_key = o.wrapped_key from secrets o \
-         where s.crawler_id = $1 and o.crawler_id = $2 and s.field = o.field",
-        "update secrets s set ciphertext = o.ciphertext from secrets o \
-         where s.crawler_id = $1 and o.crawler_id = $2 and s.field = o.field",
-        // Of another field.
-        "update secrets s set ciphertext = o.ciphertext, wrapped_key = o.wrapped_key, version = o.version from secrets o \
-         where s.crawler_id = $1 and o.crawler_id = $1 and s.field <> o.field and $2::uuid is not null",
-        // Of an earlier version: its parts, and the whole row.
-        "update secrets s set ciphertext = o.ciphertext, wrapped_key = o.wrapped_key from before o \
-         where s.crawler_id = $1 and s.field = o.field and s.field = 'clientSecret' and $2::uuid is not null",
-        "update secrets s set ciphertext = o.ciphertext, wrapped_key = o.wrapped_key, version = o.version from before o \
-         where s.crawler_id = $1 and s.field = o.field and s.field = 'clientSecret' and $2::uuid is not null",
-        // One bit.
-        "update secrets set ciphertext = set_bit(ciphertext, 8 * (octet_length(ciphertext) / 2), \
-         1 - get_bit(ciphertext, 8 * (octet_length(ciphertext) / 2))) where crawler_id = $1 and $2::uuid is not null",
-        "update secrets set wrapped_key = set_bit(wrapped_key, 3, 1 - get_bit(wrapped_key, 3)) where crawler_id = $1 and $2::uuid is not null",
-        "update secrets set ciphertext = substr(ciphertext, 1, 5) where crawler_id = $1 and $2::uuid is not null",
-        "update secrets set key_id = 'another' where crawler_id = $1 and $2::uuid is not null",
-        // Gone.
-        "delete from secrets where crawler_id = $1 and $2::uuid is not null",
-    ] {
+    for (version, sql) in (2..).zip(TAMPERING) {
         let text = format!("secret {version}");
         let body = json!({"version": version, "secrets": {"clientSecret": text, "certificatePassword": format!("password {version}")}});
         let shown = app.patch(&path(id), &body).await.expect(200);
         assert_eq!(shown["state"], "ready", "{sql}");
-        version += 1;
         assert_eq!(client_secret(&app, id).await, text);
         tamper(&app, sql, id, other).await;
         let refused = lease(&app, id).await;

@@ -13,7 +13,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::app::{Answer, TestApp};
+use crate::{
+    app::{Answer, TestApp},
+    crawlers,
+};
 
 /// Leases that only end when a test says so, and no waits between attempts.
 pub fn settings() -> Settings {
@@ -52,7 +55,10 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let other = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let state = AppState::with_settings(app.pool.clone(), server_settings());
+        let state = AppState {
+            keyring: app.keyring.clone(),
+            ..AppState::with_settings(app.pool.clone(), server_settings())
+        };
         let server = Some(tokio::spawn(serve(listener, state, stop.clone())));
         Self {
             app,
@@ -75,15 +81,9 @@ impl Bench {
     }
 
     pub async fn crawler(&self, name: &str) -> Uuid {
-        sqlx::query_scalar(
-            "insert into crawlers (workspace_id, system_id, kind, name, version, settings, enabled, created_by, updated_by) \
-             values (1, $1, 'entra', $2, 1, '{\"secret\": \"CANARY\"}', true, 'test', 'test') returning crawler_id",
-        )
-        .bind(self.app.system_id)
-        .bind(name)
-        .fetch_one(&self.app.pool)
-        .await
-        .expect("a crawler")
+        let mut body = crawlers::configuration(name, "CANARY");
+        body["systemId"] = self.app.system_id.into();
+        crawlers::create(&self.app, &body).await
     }
 
     /// Posts to one of the servers.

@@ -185,5 +185,8 @@ async fn a_claim_whose_answer_was_lost_gets_the_same_lease_again() {
     let first = bench.post(0, "/api/jobs/claim", &body).await.expect(200);
     let second = bench.post(1, "/api/jobs/claim", &body).await.expect(200);
     assert_eq!(first, second);
-    assert_eq!(first["claimed"]["crawler"]["settings"]["secret"], "CANARY");
+    assert_eq!(
+        first["claimed"]["crawler"]["secrets"]["clientSecret"]["value"],
+        "CANARY"
+    );
 }
