@@ -322,6 +322,9 @@ pub struct FinishJob {
     /// May trying again help? Asked of what failed only.
     #[serde(default)]
     pub may_retry: bool,
+    /// Can nobody go on with the run? The next attempt then begins another one.
+    #[serde(default)]
+    pub begin_anew: bool,
 }
 
 /// How much a line of a log matters.

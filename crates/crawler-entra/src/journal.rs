@@ -49,6 +49,16 @@ pub(crate) enum ResumeError {
     Unreadable,
 }
 
+impl ResumeError {
+    /// Would the next attempt find the same?
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Register(error) => matches!(error.status(), Some(404 | 409)),
+            Self::OtherConfiguration | Self::LostLoad | Self::Unreadable => true,
+        }
+    }
+}
+
 /// How far a list was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

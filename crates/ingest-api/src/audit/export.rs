@@ -35,7 +35,7 @@ const CSV_NAMES: &str = "auditId,at,actor,action,target,detail,address,requestId
 /// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum ExportForm {
+pub enum AuditForm {
     /// One JSON object a line.
     #[default]
     Ndjson,
@@ -47,7 +47,7 @@ struct Export {
     pool: PgPool,
     workspace_id: i32,
     filter: Filter,
-    form: ExportForm,
+    form: AuditForm,
     _room: OwnedSemaphorePermit,
 }
 
@@ -56,7 +56,7 @@ pub async fn answer(
     state: &AppState,
     caller: Caller,
     filter: Filter,
-    form: ExportForm,
+    form: AuditForm,
 ) -> Result<Response, ApiError> {
     let room = Arc::clone(&state.exports).try_acquire_owned();
     let export = Export {
@@ -87,8 +87,8 @@ pub async fn answer(
         pieces.end(outcome).await;
     });
     let (media_type, name) = match form {
-        ExportForm::Ndjson => (LINES, "audit.ndjson"),
-        ExportForm::Csv => ("text/csv; charset=utf-8", "audit.csv"),
+        AuditForm::Ndjson => (LINES, "audit.ndjson"),
+        AuditForm::Csv => ("text/csv; charset=utf-8", "audit.csv"),
     };
     let headers = [
         (header::CONTENT_TYPE, media_type.to_owned()),
@@ -115,7 +115,7 @@ impl Export {
         pieces: &Pieces,
     ) -> Result<bool, ApiError> {
         let mut out = Vec::new();
-        if self.form == ExportForm::Csv {
+        if self.form == AuditForm::Csv {
             out.extend(CSV_NAMES.as_bytes());
         }
         let (mut entries, mut next) = first;
@@ -134,7 +134,7 @@ impl Export {
     }
 
     fn write(&self, entry: &AuditEntry, out: &mut Vec<u8>) -> Result<(), ApiError> {
-        if self.form == ExportForm::Ndjson {
+        if self.form == AuditForm::Ndjson {
             serde_json::to_writer(&mut *out, entry).map_err(ApiError::internal)?;
             out.push(b'\n');
             return Ok(());

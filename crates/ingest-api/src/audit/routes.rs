@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     docs,
-    export::{self, ExportForm},
+    export::{self, AuditForm},
     find::{self, Filter, Wanted},
 };
 use crate::{
@@ -89,7 +89,7 @@ async fn list(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExportQuery {
     /// The form; `ndjson` when absent.
-    format: Option<ExportForm>,
+    format: Option<AuditForm>,
     /// Only those of actors whose name begins so, such as `key:ab12CD34ef56`.
     #[schemars(length(min = 1, max = 300))]
     actor: Option<String>,

@@ -125,6 +125,7 @@ async fn look(state: &AppState, caller: &Caller, wanted: &ClaimJob) -> Result<Lo
                 next,
                 message: Some(&why),
                 is_told_by_worker: false,
+                begin_anew: false,
             };
             store::end_lease(&mut transaction, settings, &job, &ending).await?;
             transaction.commit().await?;
@@ -202,6 +203,7 @@ async fn settle(
         next: Next::Ended(state),
         message: Some("the run had reported its end"),
         is_told_by_worker: false,
+        begin_anew: false,
     };
     store::end_lease(connection, settings, job, &ending).await?;
     Ok(true)

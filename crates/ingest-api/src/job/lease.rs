@@ -142,6 +142,7 @@ pub async fn finish(
         next,
         message: message.as_deref(),
         is_told_by_worker: true,
+        begin_anew: said.begin_anew,
     };
     store::end_lease(&mut transaction, state.jobs.settings(), &job, &ending).await?;
     let job = store::one(&mut transaction, caller, job_id).await?;

@@ -247,6 +247,8 @@ pub struct Ending<'a> {
     pub message: Option<&'a str>,
     /// Did the worker itself say so?
     pub is_told_by_worker: bool,
+    /// Does the next attempt need another run?
+    pub begin_anew: bool,
 }
 
 /// Ends the lease of a job that is held. What the run itself reported counts more than the loss of its worker.
@@ -266,7 +268,8 @@ pub async fn end_lease(
         (next, _) => next,
     };
     // A run that was reported as cancelled does not go on.
-    let new_run = (outcome == Some(RunOutcome::Cancelled)).then(Uuid::new_v4);
+    let is_over = ending.begin_anew || outcome == Some(RunOutcome::Cancelled);
+    let new_run = (is_over && !matches!(next, Next::Ended(_))).then(Uuid::new_v4);
     let (state, wait, attempt) = match next {
         Next::HandOver => (JobState::Queued, 0.0, (job.attempt - 1).max(0)),
         Next::Again => (

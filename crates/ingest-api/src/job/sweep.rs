@@ -40,6 +40,7 @@ async fn take_back_one(pool: &PgPool, settings: &Settings) -> Result<bool, sqlx:
         next,
         message: Some(&message),
         is_told_by_worker: false,
+        begin_anew: false,
     };
     let state = store::end_lease(&mut transaction, settings, &job, &ending).await?;
     transaction.commit().await?;

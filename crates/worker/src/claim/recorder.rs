@@ -23,6 +23,7 @@ struct Noted {
     progress: Progress,
     lines: Vec<NewLogLine>,
     next_seq: u64,
+    is_run_lost: bool,
 }
 
 impl Recorder {
@@ -70,6 +71,11 @@ impl Recorder {
         noted.lines.drain(..end);
     }
 
+    /// Was it said that nobody can go on with the run?
+    pub fn is_run_lost(&self) -> bool {
+        self.noted().is_run_lost
+    }
+
     /// Writes a line.
     pub fn line(&self, level: LogLevel, message: String) {
         let mut noted = self.noted();
@@ -101,6 +107,9 @@ impl ProgressSink for Recorder {
         };
         if let Some(level) = level {
             self.line(level, event.plain_line());
+        }
+        if let ProgressEvent::RunIsLost { .. } = &event {
+            self.noted().is_run_lost = true;
         }
         let progress = match &event {
             ProgressEvent::CollectionStarted { collection } => Some((collection, 0, false)),

@@ -108,6 +108,7 @@ impl Work {
             outcome,
             message,
             may_retry,
+            begin_anew: self.recorder.is_run_lost(),
         }
     }
 

@@ -103,7 +103,22 @@ impl Bench {
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
-        let request = self.http.post(format!("{}{path}", self.api));
+        self.send(self.http.post(format!("{}{path}", self.api)), path, body)
+            .await
+    }
+
+    /// Changes the settings of a job's crawler.
+    pub async fn change(&self, job: Uuid, settings: &Value) {
+        let path = format!(
+            "/api/crawlers/{}",
+            self.job(job).await["crawler_id"].as_str().expect("an id")
+        );
+        let body = json!({"version": 1, "settings": settings});
+        self.send(self.http.patch(format!("{}{path}", self.api)), &path, &body)
+            .await;
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, path: &str, body: &Value) -> Value {
         let response = request.bearer_auth(&self.admin).json(body).send().await;
         let response = response.expect("an answer");
         let (status, text) = (response.status(), response.text().await.expect("a body"));

@@ -156,6 +156,38 @@ async fn a_worker_that_is_told_to_stop_hands_its_job_back_and_another_goes_on_wi
     bench.stop().await;
 }
 
+#[tokio::test]
+async fn a_run_that_a_changed_crawler_cannot_go_on_with_is_begun_anew() {
+    let bench = bench(60).await;
+    stand_still(&bench);
+    let job = bench.queue(bench.simulator.client_secret()).await;
+    let first = worker(&bench);
+    let before = bench.until(job, "running").await;
+    let saved = "select count(*) from run_checkpoints";
+    tokio::time::timeout(PATIENCE, async {
+        while bench.count(saved).await == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("it notes how far it is");
+    send(Signal::SIGTERM, &first);
+    assert_eq!(exit_code(first).await, Some(0));
+    let settings = serde_json::json!({"customUserAttributes": ["jobTitle"]});
+    bench.change(job, &settings).await;
+    bench.simulator.faults().clear();
+    let second = worker(&bench);
+    let row = bench.until(job, "succeeded").await;
+    assert_eq!((&row["epoch"], &row["attempt"]), (&3.into(), &2.into()));
+    assert_ne!(row["run_id"], before["run_id"]);
+    assert_eq!(bench.count(OPEN).await, 0);
+    let log = lines(&bench, job).await;
+    assert!(log.contains("begun with another configuration"), "{log}");
+    send(Signal::SIGTERM, &second);
+    assert_eq!(exit_code(second).await, Some(0));
+    bench.stop().await;
+}
+
 /// Everything that a crawl writes, as one text.
 async fn dump(bench: &Bench) -> Vec<String> {
     let mut all = Vec::new();
