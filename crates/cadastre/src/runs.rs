@@ -154,6 +154,10 @@ fn minute(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M").to_string()
 }
 
+fn second(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 fn row(job: &Job) -> Vec<String> {
     vec![
         job.job_id.to_string(),
@@ -190,6 +194,8 @@ fn details(job: &Job) -> String {
             ),
         ),
     ];
+    let waits = job.state == JobState::Queued && job.not_before > Utc::now();
+    facts.extend(waits.then(|| ("Waits for", second(job.not_before))));
     let worker = job.worker.as_ref().map(|worker| clean(worker, 120));
     facts.extend(worker.map(|worker| ("Worker", worker)));
     facts.extend(job.finished_at.map(|at| ("Ended", minute(at))));
@@ -238,7 +244,7 @@ async fn logs(args: LogsArgs) -> anyhow::Result<()> {
             .await?;
         let mut text = String::new();
         for line in &page.items {
-            let at = line.at.format("%Y-%m-%d %H:%M:%S");
+            let at = second(line.at);
             let level = line.level.wire_name();
             let _ = writeln!(text, "{at} {level:<5} {}", clean(&line.message, 2_000));
         }

@@ -208,7 +208,7 @@ pub struct Job {
     pub created_at: DateTime<Utc>,
     /// Who asked for it.
     pub created_by: String,
-    /// When a worker first had it.
+    /// When a worker first had it, since it was queued by a person or a schedule.
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,

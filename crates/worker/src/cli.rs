@@ -305,7 +305,7 @@ async fn once(jobs: &[Job], stop: &CancellationToken) -> u8 {
     }
 }
 
-/// The first signal ends in order, the second at once.
+/// The first signal ends in order (runs give up their sessions, jobs are handed back), the second at once.
 async fn stop_on_signal(stop: CancellationToken, mut terminate: Signal, mut interrupt: Signal) {
     for count in 0.. {
         tokio::select! {
@@ -315,7 +315,7 @@ async fn stop_on_signal(stop: CancellationToken, mut terminate: Signal, mut inte
         if count > 0 {
             std::process::exit(i32::from(FAILED));
         }
-        tracing::info!("stopping: giving up the open sessions");
+        tracing::info!("stopping");
         stop.cancel();
     }
 }

@@ -167,7 +167,8 @@ async fn leased_before(
     .await
 }
 
-/// The job whose turn it is. The crawler's row is held with it, so that two servers do not give out two of its jobs; the
+/// The job whose turn it is. One that was begun goes before others of its crawler, for its loads are open and would stand in
+/// their way. The crawler's row is held with it, so that two servers do not give out two of its jobs; the
 /// unique index refuses what slips through, and the look is repeated.
 async fn waiting(
     connection: &mut PgConnection,
@@ -177,7 +178,8 @@ async fn waiting(
         "select j.job_id from jobs j join crawlers c on c.crawler_id = j.crawler_id \
          where j.workspace_id = $1 and j.state = 'queued' and j.not_before <= now() and c.enabled and c.deleted_at is null \
          and ($2::integer[] is null or c.system_id = any ($2)) \
-         and not exists (select from jobs o where o.crawler_id = j.crawler_id and o.state in ('leased', 'running')) \
+         and not exists (select from jobs o where o.crawler_id = j.crawler_id and (o.state in ('leased', 'running') \
+         or o.state = 'queued' and o.started_at is not null and j.started_at is null)) \
          order by j.priority desc, j.not_before, j.job_id limit 1 \
          for update of j skip locked for no key update of c skip locked",
     )

@@ -286,8 +286,8 @@ async fn retry(
         }
         require_room(&mut transaction, job.crawler_id).await?;
         sqlx::query(
-            "update jobs set state = 'queued', attempt = 0, not_before = now(), cancel_requested_at = null, finished_at = null, \
-             finished_epoch = null, run_id = $2, progress = '{}' where job_id = $1",
+            "update jobs set state = 'queued', attempt = 0, not_before = now(), cancel_requested_at = null, started_at = null, \
+             finished_at = null, finished_epoch = null, run_id = $2, progress = '{}' where job_id = $1",
         )
         .bind(job_id)
         .bind(Uuid::new_v4())

@@ -4,9 +4,10 @@ use contract::session::SessionState;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::store::{give_up, try_hold_alone};
+use super::store::{give_up, hold_alone};
 
-/// Ends the open sessions of a run without removing anything. One that a batch is just coming to is left: it expires.
+/// Ends the open sessions of a run without removing anything. A batch that is just coming to one is waited for: a session
+/// that is left open stands in the way of the next run until it expires.
 pub async fn give_up_run(
     connection: &mut PgConnection,
     workspace_id: i32,
@@ -20,9 +21,8 @@ pub async fn give_up_run(
     .fetch_all(&mut *connection)
     .await?;
     for sync_id in open {
-        if try_hold_alone(connection, sync_id).await? {
-            give_up(connection, sync_id, SessionState::Aborted).await?;
-        }
+        hold_alone(connection, sync_id).await?;
+        give_up(connection, sync_id, SessionState::Aborted).await?;
     }
     Ok(())
 }

@@ -76,6 +76,8 @@ struct Job {
     attempt: i64,
     is_cancel_requested: bool,
     finished_epoch: Option<i64>,
+    /// Had a worker it since somebody asked for it?
+    is_begun: bool,
     /// When it was queued, as a number that grows.
     turn: usize,
 }
@@ -127,8 +129,14 @@ impl World {
                 .iter()
                 .any(|job| job.crawler == crawler && job.is_leased())
         };
+        let has_begun = |crawler| {
+            self.jobs
+                .iter()
+                .any(|job| job.crawler == crawler && job.state == "queued" && job.is_begun)
+        };
         (0..self.jobs.len())
             .filter(|n| self.jobs[*n].state == "queued" && !is_busy(self.jobs[*n].crawler))
+            .filter(|n| self.jobs[*n].is_begun || !has_begun(self.jobs[*n].crawler))
             .min_by_key(|n| (-self.jobs[*n].priority, self.jobs[*n].turn))
     }
 
@@ -147,6 +155,7 @@ impl World {
                     attempt: 0,
                     is_cancel_requested: false,
                     finished_epoch: None,
+                    is_begun: false,
                     turn,
                 });
             }
@@ -160,6 +169,7 @@ impl World {
                 if let Some(n) = expected {
                     let job = &mut self.jobs[n];
                     job.state = "leased";
+                    job.is_begun = true;
                     job.epoch += 1;
                     job.attempt += 1;
                     assert_eq!(claimed.expect("given")["epoch"], job.epoch);
@@ -262,6 +272,7 @@ impl World {
             answer.expect(200);
             job.state = "queued";
             job.attempt = 0;
+            job.is_begun = false;
             job.is_cancel_requested = false;
             job.finished_epoch = None;
             job.turn = turn;
