@@ -66,6 +66,7 @@ create unique index jobs_one_at_a_time on jobs (crawler_id) where state in ('lea
 create unique index jobs_one_per_slot on jobs (schedule_id, slot);
 create index jobs_waiting on jobs (workspace_id, priority desc, not_before, job_id) where state = 'queued';
 create index jobs_by_crawler on jobs (crawler_id, job_id);
+create index jobs_by_run on jobs (run_id);
 create index jobs_by_workspace on jobs (workspace_id, job_id);
 create index jobs_ended on jobs (finished_at) where finished_at is not null;
 

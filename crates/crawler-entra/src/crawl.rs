@@ -246,7 +246,8 @@ impl Crawl {
         };
         let fingerprint = fingerprint(config);
         let cancel = self.cancel.clone();
-        let journal = Journal::claim(client, self.run_id, system_id, &fingerprint, cancel)
+        let run = (self.run_id, config.lease_epoch);
+        let journal = Journal::claim(client, run, system_id, &fingerprint, cancel)
             .await
             .map_err(|error| {
                 let reason = format!("the run {} cannot go on: {error}", self.run_id);

@@ -19,6 +19,7 @@ mod register;
 mod resumed;
 mod rows;
 mod runs;
+mod runs_killed;
 mod sized;
 mod sweeps;
 mod truth;

@@ -4,13 +4,11 @@ use std::process::Output;
 
 use contract::{Crawler, Permission};
 use graph_sim::{SimOptions, TenantSpec};
-use ingest_api::auth::{NewKey, create_key};
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::register::Register;
+use crate::register::{Register, new_key};
 
 async fn runs(register: &Register, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cadastre"))
@@ -34,18 +32,7 @@ async fn said(register: &Register, arguments: &[&str]) -> String {
 async fn a_run_is_started_listed_shown_cancelled_and_its_log_followed_to_its_end() {
     let spec = TenantSpec::new(47, 10, 5, 5);
     let mut register = Register::start(&spec, SimOptions::default()).await;
-    let new = NewKey {
-        workspace_id: 1,
-        name: "admin".into(),
-        permissions: vec![Permission::Admin],
-        system_ids: None,
-        expires_at: None,
-        created_by: "test".into(),
-    };
-    let mut connection = register.pool.acquire().await.expect("a connection");
-    let (generated, _) = create_key(&mut connection, &new).await.expect("a key");
-    drop(connection);
-    register.key = generated.key.expose_secret().to_owned();
+    register.key = new_key(&register.pool, &[Permission::Admin]).await;
     let graph = json!({"tenantId": "contoso.example", "clientId": Uuid::new_v4()});
     let crawler = json!({
         "name": "tenant", "settings": {"graph": graph}, "secrets": {"clientSecret": "env:CADASTRE_SECRET_TENANT"},

@@ -98,6 +98,8 @@ pub struct CrawlConfig {
     pub sweeps: bool,
     /// The run's id, where somebody else (a job) already gave it one.
     pub run_id: Option<Uuid>,
+    /// The epoch of the lease under which this process has the job of the run.
+    pub lease_epoch: Option<i32>,
     /// Speed and patience.
     pub tuning: Tuning,
 }
@@ -309,6 +311,7 @@ impl CrawlConfig {
             take_over: false,
             sweeps: false,
             run_id: None,
+            lease_epoch: None,
             tuning: Tuning::default(),
         }
     }

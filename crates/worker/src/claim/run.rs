@@ -91,7 +91,8 @@ impl Work {
             .policy
             .config(crawler, register, mode, Some(self.run_id));
         let end = match config {
-            Ok(config) => {
+            Ok(mut config) => {
+                config.lease_epoch = Some(self.epoch);
                 // In a task of its own: a crawl that panics is a failed job, not the end of the worker.
                 let sink = self.recorder.clone();
                 let crawling = Owned(tokio::spawn(crawl(config, sink, self.wanted_end.clone())));

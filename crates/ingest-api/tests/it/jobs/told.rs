@@ -180,3 +180,29 @@ async fn a_run_of_another_key_does_not_go_on_but_begins_anew() {
     let second = bench.app.send(request).await.expect(200);
     assert_ne!(second["claimed"]["job"]["runId"], first["job"]["runId"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_run_of_a_job_is_that_of_the_worker_that_has_the_job() {
+    let bench = Bench::start().await;
+    let job = bench.create(bench.crawler("crawler").await, 0).await;
+    let first = bench.claim(0, "A").await.expect("given");
+    let run = id_of(&first["job"]["runId"]);
+    let claim = async |lease: Option<i64>, status: u16| {
+        let mut body = json!({"systemId": bench.app.system_id});
+        if let Some(lease) = lease {
+            body["leaseEpoch"] = lease.into();
+        }
+        let path = format!("/api/ingest/runs/{run}/claim");
+        bench.post(0, &path, &body).await.expect(status);
+    };
+    claim(None, 409).await;
+    claim(Some(2), 409).await;
+    claim(Some(1), 200).await;
+    bench.expire(job).await;
+    claim(Some(1), 409).await;
+    bench.claim(1, "B").await.expect("given");
+    claim(Some(1), 409).await;
+    claim(Some(2), 200).await;
+    bench.finish(job, 2, "complete").await.expect(200);
+    claim(Some(2), 409).await;
+}
