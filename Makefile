@@ -29,7 +29,7 @@ test: deps ## What CI runs: format, lints, dependency rules, all tests, the API 
 
 .PHONY: test-full
 test-full: deps ## The same with many more generated cases per property (CASES=)
-	CADASTRE_TEST_KILLS=30 CADASTRE_TEST_MIXED=200 CADASTRE_TEST_WHOLE_TENANT=1 \
+	CADASTRE_TEST_KILLS=30 CADASTRE_TEST_RUNS=20 CADASTRE_TEST_MIXED=200 CADASTRE_TEST_WHOLE_TENANT=1 \
 		PROPTEST_CASES=$(or $(CASES),4096) EXAMPLES=$(or $(EXAMPLES),300) scripts/test.sh
 
 .PHONY: api-test

@@ -21,7 +21,7 @@ pub struct ServerArgs {
         default_value = "http://127.0.0.1:8080"
     )]
     api_base_url: Url,
-    /// A key with the permission that the command needs: 'read'; to change columns, 'schema'
+    /// A key with the permission that the command needs: 'read'; to change columns, 'schema'; to start and cancel runs, 'admin'
     #[arg(long, env = "CADASTRE_API_KEY", hide_env_values = true)]
     api_key: SecretString,
 }

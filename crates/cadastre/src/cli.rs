@@ -4,11 +4,12 @@ use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use ingest_api::{ServerSettings, auth::Doors};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{ask, attributes, demo, keys, place::Place, server};
+use crate::{ask, attributes, demo, keys, place::Place, runs, secrets, server};
 
 /// The register of who holds which access.
 #[derive(Debug, Parser)]
@@ -24,12 +25,18 @@ enum Command {
     Up(UpArgs),
     /// Start everything against a simulated tenant, crawl it, and show what was found
     Demo(demo::DemoArgs),
-    /// Make, list and revoke API keys
+    /// Make, list, rotate and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// The keys that secrets of crawlers are sealed with
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
     /// List the attributes that a system sends, and give them columns
     #[command(subcommand)]
     Attributes(attributes::AttributesCommand),
+    /// Start, list, show, cancel and follow the crawls of a server's workers
+    #[command(subcommand)]
+    Runs(runs::RunsCommand),
     /// Ask a running server who has access to a resource
     Who(ask::WhoArgs),
     /// Ask a running server why a principal has access to a resource
@@ -64,6 +71,10 @@ struct UpArgs {
     /// Where to listen
     #[arg(long, env = "CADASTRE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    keys: ingest_api::secret::KeySource,
+    #[command(flatten)]
+    doors: Doors,
 }
 
 /// Runs the command with the process' arguments.
@@ -101,7 +112,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up(args).await?,
         Command::Demo(args) => return demo::run(args).await,
         Command::Keys(command) => keys::run(command).await?,
+        Command::Secrets(command) => secrets::run(command).await?,
         Command::Attributes(command) => attributes::run(command).await?,
+        Command::Runs(command) => runs::run(command).await?,
         Command::Who(args) => ask::who(args).await?,
         Command::Why(args) => ask::why(args).await?,
     }
@@ -111,9 +124,16 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 async fn up(args: UpArgs) -> anyhow::Result<()> {
     // Before the database: an address that is taken is found out at once.
     let listener = server::listen(args.listen, false).await?;
-    let place = args.database.place()?.open().await?;
+    let place = args.database.place()?;
+    let keyring = place.keyring(args.keys)?;
+    let place = place.open().await?;
     println!("Database   {}", place.describe());
-    let mut server = server::RunningServer::start(&place.url, listener).await?;
+    let settings = ServerSettings {
+        doors: args.doors,
+        ..ServerSettings::default()
+    };
+    let mut server =
+        server::RunningServer::start_with(&place.url, keyring, listener, settings).await?;
     println!("Register   {}", server.base_url);
     println!(
         "\nMake a key:   cadastre keys create --name 'my crawler' --permission ingest\nStop:         Ctrl-C"

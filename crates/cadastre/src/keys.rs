@@ -5,17 +5,24 @@ use chrono::{TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use contract::{KeyInfo, Permission, SystemId};
 use ingest_api::{
-    DatabaseSettings,
-    auth::{NewKey, create_key, list_keys, revoke_key},
+    DatabaseSettings, audit,
+    auth::{
+        AddressRange, Limits, NewKey, Realm, create_key, limit_key, list_keys, revoke_key,
+        rotate_key,
+    },
     connect, migrate,
 };
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::PgPool;
+use serde_json::{Value, json};
+use sqlx::{PgConnection, PgPool};
 
 use crate::{cli::DatabaseArgs, place::OpenPlace, text::table};
 
 /// The workspace that exists from the start.
 pub const DEFAULT_WORKSPACE: i32 = 1;
+
+/// Who the audit log says it was.
+const ACTOR: &str = "command line";
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -24,6 +31,8 @@ pub enum KeysCommand {
     Create(CreateArgs),
     /// List the keys
     List(ListArgs),
+    /// Replace a key by a new one with the same rights, and print that, once
+    Rotate(RotateArgs),
     /// Revoke a key at once
     Revoke(RevokeArgs),
 }
@@ -45,6 +54,24 @@ pub struct CreateArgs {
     /// Days until it stops working
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(i64).range(1..=3650))]
     days: i64,
+    /// An address or network (10.1.0.0/16) that it works from; several times for several; everywhere when absent
+    #[arg(long = "allow-from")]
+    allow_from: Vec<AddressRange>,
+    /// Most requests a minute, for each server; no limit when absent
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    requests_per_minute: Option<u32>,
+}
+
+/// Flags of `keys rotate`.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// The key's id: the part between `fgc_` and the next underscore
+    key_id: String,
+    /// Hours that the old key works on, unless it ends before
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(0..=720))]
+    grace_hours: i64,
 }
 
 /// Flags of `keys list`.
@@ -61,6 +88,9 @@ pub struct RevokeArgs {
     database: DatabaseArgs,
     /// The key's id: the part between `fgc_` and the next underscore
     key_id: String,
+    /// Also every key that came from it by rotations
+    #[arg(long)]
+    descendants: bool,
 }
 
 fn permission(text: &str) -> Result<Permission, String> {
@@ -80,6 +110,7 @@ pub async fn run(command: KeysCommand) -> anyhow::Result<()> {
     let database = match &command {
         KeysCommand::Create(args) => &args.database,
         KeysCommand::List(args) => &args.database,
+        KeysCommand::Rotate(args) => &args.database,
         KeysCommand::Revoke(args) => &args.database,
     };
     let place = database.place()?;
@@ -112,7 +143,8 @@ async fn with_database(url: &SecretString, command: KeysCommand) -> anyhow::Resu
     match command {
         KeysCommand::Create(args) => create(&pool, args).await?,
         KeysCommand::List(_) => list(&pool).await?,
-        KeysCommand::Revoke(args) => revoke(&pool, &args.key_id).await?,
+        KeysCommand::Rotate(args) => rotate(&pool, &args).await?,
+        KeysCommand::Revoke(args) => revoke(&pool, &args).await?,
     }
     pool.close().await;
     Ok(())
@@ -121,14 +153,24 @@ async fn with_database(url: &SecretString, command: KeysCommand) -> anyhow::Resu
 async fn create(pool: &PgPool, args: CreateArgs) -> anyhow::Result<()> {
     anyhow::ensure!(!args.name.trim().is_empty(), "--name must not be empty");
     let system_ids = (!args.systems.is_empty()).then_some(args.systems);
-    let (key, info) = make(
+    let limits = Limits {
+        allowed_addresses: (!args.allow_from.is_empty()).then_some(args.allow_from),
+        requests_per_minute: args.requests_per_minute,
+    };
+    let (key, info) = make_limited(
         pool,
         args.name.trim(),
         &args.permissions,
         system_ids,
         TimeDelta::days(args.days),
+        &limits,
     )
     .await?;
+    show_once(&key, &info);
+    Ok(())
+}
+
+fn show_once(key: &SecretString, info: &KeyInfo) {
     println!("{}", key.expose_secret());
     eprintln!(
         "\nKey {} for '{}' works until {}. It is shown this once: keep it where secrets are kept.",
@@ -139,7 +181,6 @@ async fn create(pool: &PgPool, args: CreateArgs) -> anyhow::Result<()> {
             |at| at.format("%Y-%m-%d").to_string()
         ),
     );
-    Ok(())
 }
 
 /// Makes a key for the default workspace.
@@ -150,16 +191,61 @@ pub async fn make(
     system_ids: Option<Vec<SystemId>>,
     lifetime: TimeDelta,
 ) -> anyhow::Result<(SecretString, KeyInfo)> {
+    make_limited(
+        pool,
+        name,
+        permissions,
+        system_ids,
+        lifetime,
+        &Limits::default(),
+    )
+    .await
+}
+
+async fn make_limited(
+    pool: &PgPool,
+    name: &str,
+    permissions: &[Permission],
+    system_ids: Option<Vec<SystemId>>,
+    lifetime: TimeDelta,
+    limits: &Limits,
+) -> anyhow::Result<(SecretString, KeyInfo)> {
     let new = NewKey {
         workspace_id: DEFAULT_WORKSPACE,
         name: name.to_owned(),
         permissions: permissions.to_vec(),
         system_ids,
         expires_at: Some(Utc::now() + lifetime),
-        created_by: "command line".to_owned(),
+        created_by: ACTOR.to_owned(),
     };
-    let (generated, info) = create_key(&mut *pool.acquire().await?, &new).await?;
+    let mut transaction = pool.begin().await?;
+    let (generated, info) = create_key(&mut transaction, &new).await?;
+    let info = limit_key(&mut transaction, &info.key_id, limits).await?;
+    let detail = json!({
+        "name": info.name, "permissions": info.permissions, "systemIds": info.system_ids,
+        "expiresAt": info.expires_at, "allowedAddresses": info.allowed_addresses,
+        "requestsPerMinute": info.requests_per_minute,
+    });
+    note(&mut transaction, "key.create", &info.key_id, detail).await?;
+    transaction.commit().await?;
     Ok((generated.key, info))
+}
+
+/// Writes into the audit log what is done here.
+async fn note(
+    connection: &mut PgConnection,
+    action: &'static str,
+    key_id: &str,
+    detail: Value,
+) -> anyhow::Result<()> {
+    let entry = audit::Entry {
+        workspace_id: DEFAULT_WORKSPACE,
+        actor: ACTOR,
+        action,
+        target: key_id,
+        detail,
+    };
+    Ok(audit::record_by(connection, entry).await?)
 }
 
 async fn list(pool: &PgPool) -> anyhow::Result<()> {
@@ -190,6 +276,11 @@ async fn list(pool: &PgPool) -> anyhow::Result<()> {
                 state.to_owned(),
                 day(key.expires_at),
                 day(key.last_used_at),
+                key.allowed_addresses
+                    .map_or_else(|| "everywhere".to_owned(), |list| list.join(",")),
+                key.requests_per_minute
+                    .map_or_else(|| "-".to_owned(), |limit| limit.to_string()),
+                key.rotated_from.unwrap_or_else(|| "-".to_owned()),
             ]
         });
     print!(
@@ -201,7 +292,10 @@ async fn list(pool: &PgPool) -> anyhow::Result<()> {
                 "Permissions",
                 "State",
                 "Expires",
-                "Last used"
+                "Last used",
+                "From",
+                "A minute",
+                "Replaces"
             ],
             &rows.collect::<Vec<_>>()
         )
@@ -209,15 +303,44 @@ async fn list(pool: &PgPool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn revoke(pool: &PgPool, key_id: &str) -> anyhow::Result<()> {
-    // People paste whole keys; the id is enough and the rest should not be kept anywhere.
-    let id = key_id
-        .strip_prefix("fgc_")
-        .map_or(key_id, |rest| rest.split('_').next().unwrap_or(rest));
-    anyhow::ensure!(
-        revoke_key(&mut *pool.acquire().await?, DEFAULT_WORKSPACE, None, id).await?,
-        "there is no key {id}; `cadastre keys list` shows them"
-    );
+/// People paste whole keys; the id is enough and the rest should not be kept anywhere.
+fn id_of(key: &str) -> &str {
+    key.strip_prefix("fgc_")
+        .map_or(key, |rest| rest.split('_').next().unwrap_or(rest))
+}
+
+const REALM: Realm<'static> = Realm {
+    workspace_id: DEFAULT_WORKSPACE,
+    system_ids: None,
+};
+
+async fn rotate(pool: &PgPool, args: &RotateArgs) -> anyhow::Result<()> {
+    let id = id_of(&args.key_id);
+    let grace = TimeDelta::hours(args.grace_hours);
+    let mut transaction = pool.begin().await?;
+    let made = rotate_key(&mut transaction, REALM, id, grace, ACTOR.to_owned()).await?;
+    let (generated, info) = made.with_context(|| {
+        format!("there is no key {id} that works; `cadastre keys list` shows them")
+    })?;
+    let detail = json!({"from": id, "graceSeconds": grace.num_seconds()});
+    note(&mut transaction, "key.rotate", &info.key_id, detail).await?;
+    transaction.commit().await?;
+    show_once(&generated.key, &info);
+    Ok(())
+}
+
+async fn revoke(pool: &PgPool, args: &RevokeArgs) -> anyhow::Result<()> {
+    let id = id_of(&args.key_id);
+    let mut transaction = pool.begin().await?;
+    let revoked = revoke_key(&mut transaction, REALM, id, args.descendants)
+        .await?
+        .with_context(|| format!("there is no key {id}; `cadastre keys list` shows them"))?;
+    let detail = json!({"revoked": revoked});
+    note(&mut transaction, "key.revoke", id, detail).await?;
+    transaction.commit().await?;
     println!("Key {id} is revoked.");
+    for other in revoked.iter().filter(|other| *other != id) {
+        println!("Key {other}, which came from it, is revoked.");
+    }
     Ok(())
 }

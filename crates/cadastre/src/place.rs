@@ -8,6 +8,7 @@ use std::{
 };
 
 use embedded_postgres::{Server, Settings};
+use ingest_api::secret::{KeySource, KeySourceError, Keyring, write_new_key};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Connection as _;
 
@@ -40,6 +41,9 @@ pub enum PlaceError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The keys for secrets cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeySourceError),
     /// Our own server did not start or stop.
     #[error(transparent)]
     Server(#[from] embedded_postgres::Error),
@@ -53,6 +57,8 @@ pub struct OpenPlace {
 }
 
 const ADDRESS_FILE: &str = "database-address";
+/// The keys for secrets of our own installation; beside the database's folder, not in it.
+const KEY_FILE: &str = "secret-keys";
 
 impl Place {
     /// `DATABASE_URL` wins; else the folder that was named; else the usual one.
@@ -89,6 +95,26 @@ impl Place {
             url,
             own: Some((server, note)),
         })
+    }
+
+    /// The keys for secrets: those that were given, else those of a file in our own folder, which is made when it is not
+    /// there. A database that somebody else runs has none unless they are given.
+    pub fn keyring(&self, given: KeySource) -> Result<Keyring, PlaceError> {
+        let given = given.with_environment();
+        let Self::Embedded { folder } = self else {
+            return Ok(given.read()?);
+        };
+        if given.key_file.is_some() || given.keys.is_some() {
+            return Ok(given.read()?);
+        }
+        std::fs::create_dir_all(folder).map_err(in_folder(folder))?;
+        let file = folder.join(KEY_FILE);
+        write_new_key(&file, "key-1").map_err(in_folder(folder))?;
+        let own = KeySource {
+            key_file: Some(file),
+            keys: None,
+        };
+        Ok(own.read()?)
     }
 
     /// The database of a program that serves from this place right now, if one does.
@@ -163,4 +189,46 @@ pub fn usual_folder() -> Result<PathBuf, PlaceError> {
         .or_else(|| from("HOME").map(|home| home.join(".local/share")))
         .map(|base| base.join("cadastre"))
         .ok_or(PlaceError::NoFolder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn our_own_installation_makes_a_key_once_and_one_of_somebody_else_has_what_it_is_given() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("data");
+        let own = Place::Embedded {
+            folder: folder.clone(),
+        };
+        let none = KeySource::default;
+        assert_eq!(
+            own.keyring(none()).expect("made").active_id(),
+            Some("key-1")
+        );
+        let file = folder.join(KEY_FILE);
+        let before = std::fs::read(&file).expect("readable");
+        let mode = std::fs::metadata(&file)
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        own.keyring(none()).expect("found");
+        assert_eq!(std::fs::read(&file).expect("readable"), before);
+        let external = Place::External {
+            url: "postgres://db.example/cadastre".to_owned().into(),
+        };
+        assert_eq!(external.keyring(none()).expect("none").active_id(), None);
+        let given = KeySource {
+            key_file: Some(file),
+            keys: None,
+        };
+        assert_eq!(
+            external.keyring(given).expect("given").active_id(),
+            Some("key-1")
+        );
+    }
 }

@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
-use ingest_api::{AppState, DatabaseSettings, connect, migrate, serve};
+use ingest_api::{
+    AppState, DatabaseSettings, ServerSettings, connect, migrate,
+    secret::{self, Keyring},
+    serve,
+};
 use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -23,8 +27,22 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// Brings the schema up to date and serves.
-    pub async fn start(database_url: &SecretString, listener: TcpListener) -> anyhow::Result<Self> {
+    /// Brings the schema up to date and serves, with the usual settings.
+    pub async fn start(
+        database_url: &SecretString,
+        keyring: Keyring,
+        listener: TcpListener,
+    ) -> anyhow::Result<Self> {
+        Self::start_with(database_url, keyring, listener, ServerSettings::default()).await
+    }
+
+    /// The same with settings of its own.
+    pub async fn start_with(
+        database_url: &SecretString,
+        keyring: Keyring,
+        listener: TcpListener,
+        server: ServerSettings,
+    ) -> anyhow::Result<Self> {
         migrate(database_url)
             .await
             .context("bringing the schema up to date")?;
@@ -36,9 +54,16 @@ impl RunningServer {
         let pool = connect(&settings)
             .await
             .context("connecting to the database")?;
+        secret::unlock(&pool, &keyring)
+            .await
+            .context("checking the keys for secrets")?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, AppState::new(pool.clone()), stop.clone()));
+        let state = AppState {
+            keyring,
+            ..AppState::with_settings(pool.clone(), server)
+        };
+        let task = tokio::spawn(serve(listener, state, stop.clone()));
         Ok(Self {
             pool,
             base_url,

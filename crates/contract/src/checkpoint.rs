@@ -11,11 +11,14 @@ use crate::SystemId;
 pub const MAX_CHECKPOINT_ENTRIES: usize = 5_000;
 
 /// Body of `POST /api/ingest/runs/{runId}/claim`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimRun {
     /// The system that the run reads.
     pub system_id: SystemId,
+    /// The epoch of the lease, where the run is that of a job: whoever has lost the job does not get its run.
+    pub lease_epoch: Option<i32>,
 }
 
 /// Answer to a claim.

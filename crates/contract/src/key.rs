@@ -67,6 +67,41 @@ pub struct CreateKey {
     pub system_ids: Option<Vec<SystemId>>,
     /// When it stops working; 90 days from now when absent.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The addresses and networks (`10.1.0.0/16`, `2001:db8::/32`) that it works from; everywhere when absent.
+    #[schemars(length(min = 1, max = 100))]
+    pub allowed_addresses: Option<Vec<String>>,
+    /// Most requests a minute, for each server; no limit when absent.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<u32>,
+}
+
+/// Body of `PATCH /api/admin/keys/{keyId}`: what is to be otherwise. What a key may do is never widened: make another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateKey {
+    /// What the key is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub name: Option<String>,
+    /// When it stops working; not later than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The addresses and networks that it works from; `null` for everywhere.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "::serde_with::rust::double_option"
+    )]
+    #[schemars(with = "Option<Vec<String>>", length(min = 1, max = 100))]
+    pub allowed_addresses: Option<Option<Vec<String>>>,
+    /// Most requests a minute, for each server; `null` for no limit.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "::serde_with::rust::double_option"
+    )]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<Option<u32>>,
 }
 
 /// Answer to creating or rotating a key: the only time that the key is shown.
@@ -110,6 +145,12 @@ pub struct KeyInfo {
     pub last_used_at: Option<DateTime<Utc>>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// The addresses and networks that it works from; absent for everywhere.
+    pub allowed_addresses: Option<Vec<String>>,
+    /// Most requests a minute, for each server; absent for no limit.
+    pub requests_per_minute: Option<u32>,
+    /// The key that it replaced.
+    pub rotated_from: Option<String>,
 }
 
 /// Answer of `GET /api/crawlers/whoami`.

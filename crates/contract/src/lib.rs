@@ -25,18 +25,22 @@
 
 mod answer;
 mod attribute;
+mod audit;
 mod checkpoint;
 mod cost;
 mod delta_token;
 mod entity;
 mod envelope;
 mod held;
+mod job;
 mod key;
 mod problem;
 mod run;
+mod schedule;
 mod schema;
 mod type_name;
 
+pub mod crawler;
 pub mod records;
 pub mod session;
 
@@ -46,10 +50,12 @@ pub use attribute::{
     MAX_ATTRIBUTE_NAME, MAX_PROMOTED, Promote, PromoteAll, PromotedAll, Promotion, PromotionPage,
     PromotionRefused, PromotionState, ValueType,
 };
+pub use audit::{AuditEntry, AuditPage};
 pub use checkpoint::{
     CheckpointEntry, CheckpointPage, ClaimRun, MAX_CHECKPOINT_ENTRIES, RunClaimed, SaveCheckpoint,
 };
 pub use cost::{Cost, Recovered};
+pub use crawler::{Crawler, CrawlerSettings, LeasedCrawler, LeasedSecret, SecretField, SecretText};
 pub use delta_token::{
     DeltaToken, DeltaTokens, MAX_COMMIT_TOKENS, MAX_TOKEN_BYTES, NewDeltaToken, SaveDeltaToken,
     TokenText,
@@ -59,9 +65,16 @@ pub use envelope::{
     Completeness, IdGeneration, IngestRequest, MAX_COMPLETE_PARENTS, Scope, SyncMode, SyncStep,
 };
 pub use held::{ChangeSet, ChangeSetPage, ChangeSetState, Decision, HeldRow, HeldRowPage};
-pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, WhoAmI};
+pub use job::{
+    AppendLog, ClaimAnswer, ClaimJob, ClaimedJob, CollectionProgress, CrawlMode, CreateJob,
+    FinishJob, HeartbeatAnswer, Job, JobHeartbeat, JobKind, JobOutcome, JobPage, JobState,
+    LogLevel, LogLine, LogPage, MAX_CLAIM_WAIT, MAX_LOG_CHARS, MAX_LOG_LINES, MAX_PROGRESS,
+    NewLogLine, Progress,
+};
+pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, UpdateKey, WhoAmI};
 pub use problem::Problem;
 pub use run::{CollectionReport, CollectionStatus, Failure, RunOutcome, RunReport, Traffic};
+pub use schedule::{Overlap, Schedule, Schedules, SlotOutcome, WriteSchedule};
 pub use schema::{record_schema, record_subschema};
 pub use type_name::{InvalidTypeName, TypeName};
 

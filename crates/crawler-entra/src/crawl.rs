@@ -246,9 +246,17 @@ impl Crawl {
         };
         let fingerprint = fingerprint(config);
         let cancel = self.cancel.clone();
-        let journal = Journal::claim(client, self.run_id, system_id, &fingerprint, cancel)
+        let run = (self.run_id, config.lease_epoch);
+        let journal = Journal::claim(client, run, system_id, &fingerprint, cancel)
             .await
-            .map_err(|error| format!("the run {} cannot go on: {error}", self.run_id))?;
+            .map_err(|error| {
+                let reason = format!("the run {} cannot go on: {error}", self.run_id);
+                if error.is_final() {
+                    let reason = reason.clone();
+                    self.progress.event(ProgressEvent::RunIsLost { reason });
+                }
+                reason
+            })?;
         if journal.is_resumed() {
             let text = "going on where an earlier attempt of this run was interrupted".to_owned();
             self.progress.event(ProgressEvent::Message { text });
@@ -303,10 +311,11 @@ impl Crawl {
 /// What the answers of Graph depend on, for an attempt that goes on with a run: places in lists and what they mean.
 fn fingerprint(config: &CrawlConfig) -> String {
     let asked = format!(
-        "{} {:?} {:?} {:?} {:?} {} {} {} {}",
+        "{} {:?} {:?} {:?} {:?} {:?} {} {} {} {}",
         config.graph.tenant_id,
         config.selection,
         config.identity_filter,
+        config.identity_key,
         config.custom_user_attributes,
         config.custom_group_attributes,
         config.request_window_days,

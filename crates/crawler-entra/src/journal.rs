@@ -49,6 +49,16 @@ pub(crate) enum ResumeError {
     Unreadable,
 }
 
+impl ResumeError {
+    /// Would the next attempt find the same?
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Register(error) => matches!(error.status(), Some(404 | 409)),
+            Self::OtherConfiguration | Self::LostLoad | Self::Unreadable => true,
+        }
+    }
+}
+
 /// How far a list was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -132,18 +142,18 @@ impl Journal {
         }
     }
 
-    /// Takes a run, which may be new or one that an earlier attempt left. `fingerprint` tells what is read and how: with
+    /// Takes a run, which may be new or one that an earlier attempt left, under the lease of its job, where it has one. `fingerprint` tells what is read and how: with
     /// another one, places in lists would mean something else.
     pub async fn claim(
         client: &IngestClient,
-        run_id: Uuid,
+        (run_id, lease_epoch): (Uuid, Option<i32>),
         system_id: SystemId,
         fingerprint: &str,
         cancel: CancellationToken,
     ) -> Result<Self, ResumeError> {
         // No later than the register's own clock said.
         let asked = Instant::now();
-        let claimed = client.claim_run(run_id, system_id).await?;
+        let claimed = client.claim_run(run_id, system_id, lease_epoch).await?;
         let mut journal = Self {
             keeper: Some(Keeper {
                 client: client.clone(),

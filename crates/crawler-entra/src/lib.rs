@@ -49,7 +49,8 @@ pub mod report;
 pub use attribute::{AttributeFound, AttributeKind, AttributesFound};
 pub use check::check;
 pub use config::{
-    ConfigError, ConfigFile, CrawlConfig, GraphConfig, Overrides, RegisterConfig, Selection, Tuning,
+    ConfigError, ConfigFile, CrawlConfig, GraphConfig, LeasePolicy, Overrides, RegisterConfig,
+    Selection, Tuning,
 };
 pub use crawl::crawl;
 pub use delta::{FULL_READ_EVERY, Mode, UNTOLD_READ_EVERY};

@@ -50,6 +50,11 @@ pub enum ProgressEvent {
         /// For how long.
         wait_ms: u64,
     },
+    /// The run is not one that this attempt can go on with; another one has to be begun.
+    RunIsLost {
+        /// Why.
+        reason: String,
+    },
     /// Something worth telling.
     Message {
         /// One sentence.
@@ -88,6 +93,7 @@ impl ProgressEvent {
             Self::Waiting { reason, wait_ms } => {
                 format!("waiting {:.1} s: {reason}", *wait_ms as f64 / 1000.0)
             }
+            Self::RunIsLost { reason } => reason.clone(),
             Self::Message { text } => text.clone(),
             Self::RunFinished { outcome } => {
                 format!("run ended: {}", crate::report::outcome_word(*outcome))

@@ -24,25 +24,31 @@ use tower_http::{
 
 use crate::{
     attributes::{self, Attributes},
-    auth,
+    audit, auth,
     body::Pace,
     config::ServerSettings,
-    deletion, delta_token, edge,
+    crawler, deletion, delta_token, edge,
     error::ApiError,
     health, history, ingest,
+    job::{self, Jobs},
     memory::{Memory, PATIENCE},
     merge::News,
     openapi::{self, Routes},
     read,
     record::Schemas,
     retention::{self, Retention},
-    run, session,
+    run, schedule,
+    secret::Keyring,
+    session,
     statistics::Statistics,
     view_refresh::ViewRefresher,
 };
 
 /// The header that names a request.
-const REQUEST_ID: &str = "x-request-id";
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// Most characters of a caller's name for its request.
+const MAX_REQUEST_ID: usize = 128;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -69,8 +75,14 @@ pub struct AppState {
     pub refresher: ViewRefresher,
     /// What is known of extended attributes, and the work on their columns.
     pub attributes: Attributes,
+    /// What this server remembers of keys and of who tries them.
+    pub gatekeeper: auth::Gatekeeper,
+    /// Jobs for workers, and the schedules that ask for them.
+    pub jobs: Jobs,
     /// How long what is kept.
     pub retention: Retention,
+    /// The keys that secrets of crawlers are sealed with; without any, no secrets are taken.
+    pub keyring: Keyring,
     /// How clients are served.
     pub settings: Arc<ServerSettings>,
 }
@@ -92,15 +104,18 @@ impl AppState {
             statistics: Statistics::new(pool.clone()),
             refresher: ViewRefresher::new(pool.clone()),
             attributes: Attributes::new(pool.clone(), settings.attributes.clone()),
+            jobs: Jobs::new(pool.clone(), settings.jobs.clone()),
             pool,
             schemas: Arc::new(Schemas::compile()),
             memory: Memory::new(settings.ingest_memory_bytes),
             pace: settings.pace,
             cores: Arc::new(Semaphore::new(cores)),
             ingest_slots: Arc::new(Semaphore::new(slots)),
+            gatekeeper: auth::Gatekeeper::new(settings.doors.refused_keys_per_minute),
             exports: Arc::new(Semaphore::new((slots / 2).max(1))),
             settings: Arc::new(settings),
             retention: Retention::default(),
+            keyring: Keyring::none(),
         }
     }
 
@@ -119,11 +134,15 @@ pub fn routes() -> Routes {
         .merge(health::routes())
         .merge(openapi::routes())
         .merge(auth::routes())
+        .merge(audit::routes())
         .merge(ingest::routes())
         .merge(session::routes())
         .merge(deletion::routes())
         .merge(run::routes())
         .merge(delta_token::routes())
+        .merge(crawler::routes())
+        .merge(job::routes())
+        .merge(schedule::routes())
         .merge(read::routes())
         .merge(history::routes())
         .merge(attributes::routes())
@@ -138,11 +157,29 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(middleware::from_fn(no_store))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), auth::note))
         .layer(middleware::from_fn(name_request))
         .layer(PropagateRequestIdLayer::new(request_id.clone()))
         .layer(TraceLayer::new_for_http())
         .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
+        .layer(middleware::from_fn(tidy_request_id))
         .with_state(state)
+}
+
+/// Drops the caller's name for a request where it is none that a log and a person can use; it gets one of ours then.
+async fn tidy_request_id(mut request: Request, next: Next) -> Response {
+    let mut names = request.headers().get_all(REQUEST_ID).iter();
+    let is_name = match (names.next(), names.next()) {
+        (Some(name), None) => {
+            (1..=MAX_REQUEST_ID).contains(&name.len())
+                && name.as_bytes().iter().all(u8::is_ascii_graphic)
+        }
+        _ => false,
+    };
+    if !is_name {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    next.run(request).await
 }
 
 /// Names the request in a problem document, so that a person can ask about it.
@@ -193,6 +230,13 @@ pub async fn serve(
     background.spawn(state.statistics.clone().run(stop.clone()));
     background.spawn(state.refresher.clone().run(stop.clone()));
     background.spawn(state.attributes.clone().run(stop.clone()));
+    background.spawn(auth::keep_uses(
+        state.gatekeeper.clone(),
+        state.pool.clone(),
+        state.settings.doors.write_uses_every,
+        stop.clone(),
+    ));
+    background.spawn(state.jobs.clone().run(stop.clone()));
     background.spawn(session::expire_abandoned(state.pool.clone(), stop.clone()));
     background.spawn(retention::run(
         state.pool.clone(),
@@ -201,7 +245,8 @@ pub async fn serve(
     ));
     background.close();
     let settings = Arc::clone(&state.settings);
-    edge::serve(listener, router(state), &settings, &stop).await;
+    edge::serve(listener, router(state.clone()), &settings, &stop).await;
+    auth::write_uses(&state.gatekeeper, &state.pool).await;
     // A refresh is one transaction; what is not done in time is rolled back and done again at the next start.
     if tokio::time::timeout(settings.stop_patience, background.wait())
         .await

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{attributes, body::Pace, database::DatabaseSettings, retention::Retention};
+use crate::{
+    attributes, auth::Doors, body::Pace, database::DatabaseSettings, job, retention::Retention,
+    secret::KeySource,
+};
 
 /// Settings of the `ingest-api` command.
 #[derive(Debug, clap::Parser)]
@@ -32,9 +35,15 @@ pub struct Config {
     /// Bring the schema up to date, then exit.
     #[arg(long)]
     pub migrate_only: bool,
+    /// Who is believed about addresses, and how many wrong keys are looked at.
+    #[command(flatten)]
+    pub doors: Doors,
     /// How long what is kept.
     #[command(flatten)]
     pub retention: Retention,
+    /// The keys that secrets are sealed with.
+    #[command(flatten)]
+    pub keys: KeySource,
 }
 
 impl Config {
@@ -52,6 +61,7 @@ impl Config {
         ServerSettings {
             ingest_memory_bytes: self.ingest_memory_mib as usize * 1024 * 1024,
             max_connections: self.max_connections as usize,
+            doors: self.doors.clone(),
             ..ServerSettings::default()
         }
     }
@@ -74,6 +84,10 @@ pub struct ServerSettings {
     pub stop_patience: Duration,
     /// How the work on columns of attributes goes about it.
     pub attributes: attributes::Settings,
+    /// Who is believed about addresses, and how many wrong keys are looked at.
+    pub doors: Doors,
+    /// How jobs are given to workers.
+    pub jobs: job::Settings,
 }
 
 impl Default for ServerSettings {
@@ -86,6 +100,8 @@ impl Default for ServerSettings {
             linger: Duration::from_secs(5),
             stop_patience: Duration::from_secs(10),
             attributes: attributes::Settings::default(),
+            doors: Doors::default(),
+            jobs: job::Settings::default(),
         }
     }
 }
@@ -138,6 +154,7 @@ mod tests {
             "REFUSED_RECORDS",
             "HELD_ROWS",
             "HISTORY",
+            "AUDIT",
         ] {
             assert!(
                 help.contains(&format!("CADASTRE_KEEP_{variable}")),

@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -28,7 +29,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-use crate::config::ServerSettings;
+use crate::{auth::Peer, config::ServerSettings};
 
 /// Largest header of a request; 431 beyond it.
 const MAX_HEADER_BYTES: usize = 128 * 1024;
@@ -60,10 +61,11 @@ pub async fn serve(
             let Ok(place) = Arc::clone(&room).acquire_owned().await else {
                 return;
             };
-            let Some(stream) = accept(&listener).await else {
+            let Some((stream, peer)) = accept(&listener).await else {
                 continue;
             };
             let connection = Connection {
+                peer: Peer(peer),
                 protocol: protocol.clone(),
                 router: router.clone(),
                 linger: settings.linger,
@@ -93,14 +95,14 @@ pub async fn serve(
     }
 }
 
-async fn accept(listener: &TcpListener) -> Option<TcpStream> {
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Answers are small and waited for.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection ended at once");
             }
-            Some(stream)
+            Some((stream, peer))
         }
         Err(error) => {
             let is_its_own = matches!(
@@ -120,6 +122,7 @@ async fn accept(listener: &TcpListener) -> Option<TcpStream> {
 }
 
 struct Connection {
+    peer: Peer,
     protocol: http1::Builder,
     router: Router,
     linger: Duration,
@@ -132,13 +135,14 @@ impl Connection {
     async fn serve(self, stream: TcpStream) {
         let service = service_fn(|request: Request<Incoming>| {
             let waits = request.headers().contains_key(header::EXPECT);
-            let request = request.map(|body| Lingering {
+            let mut request = request.map(|body| Lingering {
                 body: Some(body),
                 // Who waits to be asked for the body has sent nothing that would have to be read.
                 is_under_way: !waits,
                 patience: self.linger,
                 tasks: self.lingering.clone(),
             });
+            request.extensions_mut().insert(self.peer);
             self.router.clone().oneshot(request)
         });
         let mut connection = pin!(

@@ -1,5 +1,7 @@
 //! Errors at the edge: one type, one conversion to problem documents (RFC 9457). Nothing internal leaks.
 
+use std::net::IpAddr;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -16,6 +18,20 @@ pub enum ApiError {
     /// 401: no key, or none that works. Deliberately says no more.
     #[error("a valid API key is needed")]
     Unauthenticated,
+    /// 401: a key whose secret is right, but which has expired or was revoked.
+    #[error("the key has been valid, but it is {0}")]
+    KeyEnded(&'static str),
+    /// 403: the key is one for other addresses.
+    #[error("the key may not be used from {}", .0.map_or_else(|| "an address that is not known".into(), |address| address.to_string()))]
+    WrongAddress(Option<IpAddr>),
+    /// 429: too often.
+    #[error("{detail}; wait {seconds} s")]
+    TooMany {
+        /// What was too much.
+        detail: String,
+        /// How long to wait.
+        seconds: u32,
+    },
     /// 403: the key works but may not do this.
     #[error("{0}")]
     Forbidden(String),
@@ -33,6 +49,9 @@ pub enum ApiError {
         /// A sentence.
         detail: String,
     },
+    /// 400: fields of the body are wrong; all of them at once.
+    #[error("{}", first_of(.0))]
+    Invalid(Vec<RecordError>),
     /// 400: a text of the query is wrong at a place that is known.
     #[error("{parameter}: {error}")]
     BadQuery {
@@ -49,6 +68,9 @@ pub enum ApiError {
         /// The session that stands in the way.
         sync_id: Option<Uuid>,
     },
+    /// 412: it is not what `If-Match` says any more.
+    #[error("{0}")]
+    PreconditionFailed(String),
     /// 408: the body came too slowly.
     #[error("the body came too slowly")]
     TooSlow,
@@ -75,6 +97,14 @@ pub enum ApiError {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// The first of several faults, with its place.
+fn first_of(faults: &[RecordError]) -> String {
+    let first = faults
+        .first()
+        .map(|fault| format!(": {}: {}", fault.pointer, fault.detail));
+    format!("the request is wrong{}", first.unwrap_or_default())
+}
+
 impl ApiError {
     /// A 400 that names a field of the body.
     pub fn bad_field(field: &str, detail: impl Into<String>) -> Self {
@@ -99,12 +129,16 @@ impl ApiError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Unauthenticated | Self::KeyEnded(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::WrongAddress(_) => StatusCode::FORBIDDEN,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BadRequest { .. } | Self::BadQuery { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { .. } | Self::Invalid(_) | Self::BadQuery { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -116,16 +150,21 @@ impl ApiError {
         }
     }
 
-    const fn kind(&self) -> (&'static str, &'static str) {
+    fn kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::Unauthenticated => ("/problems/unauthenticated", "Not signed in"),
+            Self::KeyEnded("expired") => ("/problems/key-expired", "Key expired"),
+            Self::KeyEnded(_) => ("/problems/key-revoked", "Key revoked"),
+            Self::WrongAddress(_) => ("/problems/wrong-address", "Not from this address"),
+            Self::TooMany { .. } => ("/problems/too-many-requests", "Too many requests"),
             Self::Forbidden(_) => ("/problems/forbidden", "Not allowed"),
             Self::NotFound(_) => ("/problems/not-found", "Not found"),
             Self::MethodNotAllowed => ("/problems/method-not-allowed", "Method not allowed"),
-            Self::BadRequest { .. } | Self::BadQuery { .. } => {
+            Self::BadRequest { .. } | Self::Invalid(_) | Self::BadQuery { .. } => {
                 ("/problems/bad-request", "Bad request")
             }
             Self::Conflict { .. } => ("/problems/conflict", "Conflict"),
+            Self::PreconditionFailed(_) => ("/problems/precondition-failed", "Precondition failed"),
             Self::TooSlow => ("/problems/too-slow", "Too slow"),
             Self::TooLarge(_) => ("/problems/too-large", "Too large"),
             Self::UnsupportedMediaType(_) => {
@@ -169,7 +208,7 @@ impl ApiError {
                 }];
             }
             Self::Conflict { sync_id, .. } => problem.sync_id = sync_id,
-            Self::RecordsRefused(mut errors) => {
+            Self::RecordsRefused(mut errors) | Self::Invalid(mut errors) => {
                 errors.truncate(contract::MAX_ERRORS_IN_ANSWER);
                 problem.errors = errors;
             }
@@ -185,7 +224,11 @@ impl IntoResponse for ApiError {
         if let Self::Internal(source) = &self {
             tracing::error!(error = %source, "a request failed on our side");
         }
-        let is_busy = matches!(self, Self::Busy | Self::Contention);
+        let wait = match self {
+            Self::Busy | Self::Contention => Some(2),
+            Self::TooMany { seconds, .. } => Some(seconds),
+            _ => None,
+        };
         let problem = self.problem();
         let mut response = (status, Json(&problem)).into_response();
         response.extensions_mut().insert(problem);
@@ -201,8 +244,8 @@ impl IntoResponse for ApiError {
             // What is left of the body is not waited for.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        if is_busy {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        if let Some(seconds) = wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

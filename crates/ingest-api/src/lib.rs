@@ -3,7 +3,7 @@
 //! Where things are: [`entity`] is what is known about each entity; [`record`] turns record texts into typed rows;
 //! [`merge`] writes a batch set-wise, with history; [`session`] and [`ingest`] are loads over HTTP; [`deletion`] is
 //! what may be removed and by whom; [`attributes`] is what has no core column, and columns for it; [`history`] tells what
-//! was, and who changed it; [`retention`] is how long what is kept; [`auth`] is API keys; [`query`] is the language of
+//! was, and who changed it; [`job`] is work for crawlers, [`schedule`] when it is asked for; [`retention`] is how long what is kept; [`auth`] is API keys; [`query`] is the language of
 //! filters, orders and pages and its SQL; [`read`] answers questions from the views and lists the register's rows.
 //!
 //! Invariants:
@@ -27,7 +27,7 @@
 //! ```
 
 mod app;
-mod audit;
+pub mod audit;
 mod body;
 mod config;
 mod database;
@@ -37,16 +37,19 @@ mod error;
 mod health;
 mod memory;
 mod params;
+mod pieces;
 mod statistics;
 mod view_refresh;
 
 pub mod attributes;
 pub mod auth;
+pub mod crawler;
 pub mod deletion;
 mod delta_token;
 pub mod entity;
 pub mod history;
 pub mod ingest;
+pub mod job;
 pub mod merge;
 pub mod openapi;
 pub mod query;
@@ -54,6 +57,8 @@ pub mod read;
 pub mod record;
 pub mod retention;
 pub mod run;
+pub mod schedule;
+pub mod secret;
 pub mod session;
 pub mod system;
 

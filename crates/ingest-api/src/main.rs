@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use anyhow::Context;
 use clap::Parser;
-use ingest_api::{AppState, Config, connect, migrate, serve};
+use ingest_api::{AppState, Config, connect, migrate, secret, serve};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -23,6 +23,12 @@ async fn main() -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+    let keyring = config
+        .keys
+        .clone()
+        .with_environment()
+        .read()
+        .context("reading the keys for secrets")?;
     migrate(&config.database_url)
         .await
         .context("bringing the schema up to date")?;
@@ -32,6 +38,9 @@ async fn main() -> anyhow::Result<()> {
     let pool = connect(&config.database())
         .await
         .context("connecting to the database")?;
+    secret::unlock(&pool, &keyring)
+        .await
+        .context("checking the keys for secrets")?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
@@ -50,6 +59,7 @@ async fn main() -> anyhow::Result<()> {
     });
     let state = AppState {
         retention: config.retention.clone(),
+        keyring,
         ..AppState::with_settings(pool.clone(), config.server())
     };
     serve(listener, state, stop).await?;

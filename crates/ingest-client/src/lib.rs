@@ -38,6 +38,7 @@ mod builder;
 mod client;
 mod delta_token;
 mod error;
+mod job;
 mod run;
 mod session;
 mod transport;

@@ -11,15 +11,20 @@ use crate::{ClientError, IngestClient, client::small_body, transport::Call};
 
 impl IngestClient {
     /// Claims a run, a new one or one that another process left: that one cannot save or report it any more. Refused
-    /// (409) for a run that has ended, that nobody touched for 7 days, or that is not the key's.
+    /// (409) for a run that has ended, that nobody touched for 7 days, that is not the key's, or that belongs to a job whose
+    /// lease is not said.
     pub async fn claim_run(
         &self,
         run_id: Uuid,
         system_id: SystemId,
+        lease_epoch: Option<i32>,
     ) -> Result<RunClaimed, ClientError> {
         let path = format!("ingest/runs/{run_id}/claim");
-        let call =
-            Call::new("claim run", Method::POST, path).body(small_body(&ClaimRun { system_id })?);
+        let claim = ClaimRun {
+            system_id,
+            lease_epoch,
+        };
+        let call = Call::new("claim run", Method::POST, path).body(small_body(&claim)?);
         self.send(&call).await?.json()
     }
 

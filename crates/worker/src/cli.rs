@@ -1,12 +1,12 @@
 //! The `cadastre-worker` command: flags in, runs, an exit code.
 //!
 //! Exit codes: of `--once` 0 complete, 1 failed or stopped, 2 wrong usage or configuration, 3 partial or held; of
-//! `--every` 0 once it was told to stop.
+//! `--every` and `--claim` 0 once it was told to stop.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{ArgGroup, Parser, ValueEnum};
-use crawler_entra::{ConfigFile, Overrides};
+use crawler_entra::{ConfigFile, LeasePolicy, Overrides, RegisterConfig};
 use rand::RngExt as _;
 use secrecy::SecretString;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use url::Url;
 
-use crate::{Job, RunEnd, Schedule, SystemClock, repeat};
+use crate::{Job, RunEnd, Schedule, SystemClock, claim::Claiming, repeat};
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -31,8 +31,8 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
 #[command(
     name = "cadastre-worker",
     version,
-    group(ArgGroup::new("when").required(true).args(["once", "every"])),
-    after_help = "Environment: CADASTRE_GRAPH_CLIENT_SECRET is the application's secret, instead of Graph.ClientSecret in the file (with one --config-file only).\nExit codes of --once: 0 complete, 1 failed or stopped, 2 wrong usage, 3 partial or held. --every ends with 0 when told to stop (SIGTERM, Ctrl-C)."
+    group(ArgGroup::new("when").required(true).args(["once", "every", "claim"])),
+    after_help = "Environment: CADASTRE_GRAPH_CLIENT_SECRET is the application's secret, instead of Graph.ClientSecret in the file (with one --config-file only).\nExit codes of --once: 0 complete, 1 failed or stopped, 2 wrong usage, 3 partial or held. --every and --claim end with 0 when told to stop (SIGTERM, Ctrl-C)."
 )]
 struct Args {
     /// The ingest API's address, with or without /api
@@ -49,7 +49,12 @@ struct Args {
     api_key: Option<SecretString>,
 
     /// A crawl's configuration, as the crawler's; may be given several times: they run one after the other
-    #[arg(long = "config-file", required = true, value_name = "FILE")]
+    #[arg(
+        long = "config-file",
+        required_unless_present = "claim",
+        conflicts_with = "claim",
+        value_name = "FILE"
+    )]
     config_files: Vec<PathBuf>,
 
     /// Run every configuration once, then exit
@@ -59,6 +64,32 @@ struct Args {
     /// Run again and again; each run begins this long after the one before began: 15m, 1h30m, 1d
     #[arg(long, value_parser = interval, value_name = "DURATION")]
     every: Option<Duration>,
+
+    /// Claim jobs from the register and run them, until told to stop; what is crawled comes with the job
+    #[arg(long)]
+    claim: bool,
+
+    /// With --claim: how many jobs are run at once
+    #[arg(long, requires = "claim", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32), value_name = "JOBS")]
+    parallel: u8,
+
+    /// With --claim: a host that crawlers may call beside those of Microsoft's clouds; may be given several times
+    #[arg(
+        long = "allow-host",
+        env = "CADASTRE_ALLOW_HOSTS",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    allowed_hosts: Vec<String>,
+
+    /// With --claim: a folder whose files crawlers may name, instead of /run/secrets; may be given several times
+    #[arg(
+        long = "allow-folder",
+        env = "CADASTRE_ALLOW_FOLDERS",
+        value_delimiter = ',',
+        value_name = "FOLDER"
+    )]
+    allowed_folders: Vec<PathBuf>,
 
     /// Abort sessions of the same scope that an earlier crawl with this key left open, instead of failing
     #[arg(long)]
@@ -85,6 +116,14 @@ enum SetupError {
     /// Configurations cannot be used; one line each.
     #[error("{}", .0.join("\n"))]
     Configurations(Vec<String>),
+    /// Jobs come from a register.
+    #[error(
+        "--claim needs the register: --api-base-url and --api-key, or CADASTRE_API_BASE_URL and CADASTRE_API_KEY"
+    )]
+    NoRegister,
+    /// The register's address or the key cannot be used.
+    #[error(transparent)]
+    Register(#[from] ingest_client::ClientError),
     /// One secret for several applications.
     #[error(
         "{CLIENT_SECRET_VARIABLE} is for one --config-file; with several, give each its Graph.ClientSecret"
@@ -125,9 +164,8 @@ pub fn main() -> ExitCode {
     // Ends the process itself on `--help` and on flags that do not exist (with 2).
     let args = Args::parse();
     log_to_stderr(args.log_format, args.log_level);
-    let (every, jobs) = (args.every, jobs(args));
-    let jobs = match jobs {
-        Ok(jobs) => jobs,
+    let task = match task(args) {
+        Ok(task) => task,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::from(USAGE);
@@ -136,7 +174,7 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    let outcome = runtime.and_then(|runtime| runtime.block_on(run(every, &jobs)));
+    let outcome = runtime.and_then(|runtime| runtime.block_on(run(task)));
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -158,6 +196,37 @@ fn log_to_stderr(format: LogFormat, level: LevelFilter) {
         LogFormat::Plain => subscriber.with_ansi(false).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
+}
+
+/// What the process is to do.
+enum Task {
+    /// Every configuration once.
+    Once(Vec<Job>),
+    /// Every configuration, again and again.
+    Every(Duration, Vec<Job>),
+    /// What the register has to do, so many at once.
+    Claim(Claiming, usize),
+}
+
+fn task(args: Args) -> Result<Task, SetupError> {
+    if args.claim {
+        let (Some(base_url), Some(api_key)) = (args.api_base_url, args.api_key) else {
+            return Err(SetupError::NoRegister);
+        };
+        let mut policy = LeasePolicy {
+            hosts: args.allowed_hosts,
+            ..LeasePolicy::default()
+        };
+        if !args.allowed_folders.is_empty() {
+            policy.folders = args.allowed_folders;
+        }
+        let worker = Claiming::new(RegisterConfig { base_url, api_key }, policy)?;
+        return Ok(Task::Claim(worker, args.parallel.into()));
+    }
+    Ok(match args.every {
+        Some(every) => Task::Every(every, jobs(args)?),
+        None => Task::Once(jobs(args)?),
+    })
 }
 
 /// Every configuration, checked; all that is wrong is named at once.
@@ -191,16 +260,20 @@ fn jobs(args: Args) -> Result<Vec<Job>, SetupError> {
     }
 }
 
-async fn run(every: Option<Duration>, jobs: &[Job]) -> std::io::Result<u8> {
+async fn run(task: Task) -> std::io::Result<u8> {
     let stop = CancellationToken::new();
     let watch = tokio::spawn(stop_on_signal(
         stop.clone(),
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     ));
-    let code = match every {
-        None => once(jobs, &stop).await,
-        Some(every) => {
+    let code = match task {
+        Task::Claim(worker, parallel) => {
+            worker.run(parallel, &stop).await;
+            0
+        }
+        Task::Once(jobs) => once(&jobs, &stop).await,
+        Task::Every(every, jobs) => {
             let schedule = Schedule::new(jobs.len(), every);
             let chance = || rand::rng().random_range(0.0..1.0);
             let clock = SystemClock::start();
@@ -232,7 +305,7 @@ async fn once(jobs: &[Job], stop: &CancellationToken) -> u8 {
     }
 }
 
-/// The first signal ends in order, the second at once.
+/// The first signal ends in order (runs give up their sessions, jobs are handed back), the second at once.
 async fn stop_on_signal(stop: CancellationToken, mut terminate: Signal, mut interrupt: Signal) {
     for count in 0.. {
         tokio::select! {
@@ -242,7 +315,7 @@ async fn stop_on_signal(stop: CancellationToken, mut terminate: Signal, mut inte
         if count > 0 {
             std::process::exit(i32::from(FAILED));
         }
-        tracing::info!("stopping: giving up the open sessions");
+        tracing::info!("stopping");
         stop.cancel();
     }
 }

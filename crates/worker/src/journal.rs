@@ -135,6 +135,7 @@ impl ProgressSink for Journal {
             // The reading itself is told once it is done, the run's end with the report.
             ProgressEvent::CollectionStarted { .. }
             | ProgressEvent::Read { .. }
+            | ProgressEvent::RunIsLost { .. }
             | ProgressEvent::RunFinished { .. } => {}
         }
     }

@@ -1,11 +1,11 @@
 //! Runs crawls wherever it stands: inside the network of a source, beside the server, in a container of its own.
 //!
-//! In this version a worker runs the configurations that it is given, once or again and again; claiming jobs from the
-//! server over HTTP comes in a later one.
+//! A worker claims jobs from the server over HTTP ([`claim`]), or runs the configurations that it is given, once or again
+//! and again.
 //!
 //! Invariants:
 //! - it speaks HTTP only, and no database driver is among its dependencies;
-//! - one crawl at a time, and a configuration never overlaps itself;
+//! - a configuration never overlaps itself;
 //! - a run that fails is tried again later and later, never in a hot loop, and holds up no other configuration;
 //! - told to stop, it gives up its open sessions and ends within [`GRACE`];
 //! - no secret is in a log line, an error or `Debug` output.
@@ -24,6 +24,7 @@
 //! assert_eq!(schedule.next(), Some((1, Duration::from_secs(150))));
 //! ```
 
+pub mod claim;
 mod clock;
 mod job;
 mod journal;

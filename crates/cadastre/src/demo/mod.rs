@@ -20,6 +20,7 @@ use crawler_entra::{
     crawl,
 };
 use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec, Throttle};
+use ingest_api::secret::KeySource;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -79,10 +80,11 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         args.seed
     );
 
+    let keyring = place.keyring(KeySource::default())?;
     let opened = place.open().await?;
     step("Database", &opened.describe());
     let listener = listen(args.listen, true).await?;
-    let server = RunningServer::start(&opened.url, listener).await?;
+    let server = RunningServer::start(&opened.url, keyring, listener).await?;
     step("Register", &server.base_url);
     let simulator = start_simulator(&args).await?;
     step(

@@ -8,7 +8,7 @@ use std::{
 
 use contract::RunReport;
 use serde_json::json;
-use tokio::process::Command;
+use tokio::{process::Command, sync::OnceCell};
 
 use crate::{oracle, register::Register};
 
@@ -59,22 +59,33 @@ impl Register {
     }
 }
 
-/// The crawler's command beside the test's own executable; built when it is missing or older than its sources, because
-/// `cargo test -p cadastre` alone does not build it.
+/// The crawler's command.
 async fn crawler_command() -> PathBuf {
-    static BUILT: tokio::sync::OnceCell<PathBuf> = tokio::sync::OnceCell::const_new();
-    BUILT.get_or_init(build_crawler).await.clone()
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    let crates = ["crawler-entra", "ingest-client", "contract"];
+    let built = BUILT.get_or_init(|| built("crawler-entra", &crates));
+    built.await.clone()
 }
 
-async fn build_crawler() -> PathBuf {
+/// The worker's command.
+pub async fn worker_command() -> PathBuf {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    let crates = ["worker", "crawler-entra", "ingest-client", "contract"];
+    let built = BUILT.get_or_init(|| built("cadastre-worker", &crates));
+    built.await.clone()
+}
+
+/// A command beside the test's own executable; built from the first of these crates when it is missing or older than their
+/// sources, because `cargo test -p cadastre` alone does not build it.
+async fn built(name: &str, crates: &[&str]) -> PathBuf {
     let test = std::env::current_exe().expect("a test has an executable");
     let folder = test.ancestors().nth(2).expect("target/<profile>/deps/…");
-    let command = folder.join(format!("crawler-entra{}", std::env::consts::EXE_SUFFIX));
+    let command = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let built = std::fs::metadata(&command).and_then(|found| found.modified());
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let newest = ["crawler-entra", "ingest-client", "contract"]
-        .into_iter()
-        .filter_map(|name| newest_in(&crates.join(name).join("src")))
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let newest = crates
+        .iter()
+        .filter_map(|name| newest_in(&sources.join(name).join("src")))
         .max();
     if built.is_ok_and(|built| newest.is_none_or(|newest| newest <= built)) {
         return command;
@@ -83,7 +94,7 @@ async fn build_crawler() -> PathBuf {
     let target = folder.parent().expect("the target folder");
     let mut build = Command::new(cargo);
     build
-        .args(["build", "--offline", "-p", "crawler-entra", "--target-dir"])
+        .args(["build", "--offline", "-p", crates[0], "--target-dir"])
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     // What cargo told this test about its own package is news to build scripts, which would build everything anew.

@@ -254,8 +254,13 @@ async fn the_demo_shows_what_it_found_and_the_register_lives_on_with_it() {
     )
     .await;
     run(&mut up.ask(other.trim(), &["who", &role]), 0).await;
-    with_folder(folder, &["keys", "revoke", other.trim()], 0).await;
+    let rotate = ["keys", "rotate", other.trim(), "--grace-hours", "0"];
+    let heir = with_folder(folder, &rotate, 0).await;
+    run(&mut up.ask(heir.trim(), &["who", &role]), 0).await;
     run(&mut up.ask(other.trim(), &["who", &role]), 1).await;
+    let revoke = ["keys", "revoke", other.trim(), "--descendants"];
+    with_folder(folder, &revoke, 0).await;
+    run(&mut up.ask(heir.trim(), &["who", &role]), 1).await;
     up.stop().await;
 
     let again = Up::start(folder).await;

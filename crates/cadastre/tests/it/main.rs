@@ -19,6 +19,8 @@ mod questions;
 mod register;
 mod resumed;
 mod rows;
+mod runs;
+mod runs_killed;
 mod sized;
 mod sweeps;
 mod truth;

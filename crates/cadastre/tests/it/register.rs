@@ -34,8 +34,8 @@ pub struct Register {
     pub key: String,
     http: reqwest::Client,
     stop: CancellationToken,
-    _server: JoinHandle<()>,
-    _database: TestDatabase,
+    /// The server inside the test and its database, where it has no process of its own.
+    _inside: Option<(JoinHandle<()>, TestDatabase)>,
 }
 
 impl Drop for Register {
@@ -71,13 +71,25 @@ impl Register {
         let server =
             tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
         Self {
-            key: new_key(&pool).await,
+            key: new_key(&pool, &Permission::ALL).await,
             simulator: Arc::new(simulator.expect("a simulated tenant")),
             base_url,
             http: reqwest::Client::new(),
             stop,
-            _server: server,
-            _database: database,
+            _inside: Some((server, database)),
+            pool,
+        }
+    }
+
+    /// One that somebody else serves.
+    pub fn over(pool: PgPool, simulator: Simulator, base_url: String, key: String) -> Self {
+        Self {
+            key,
+            simulator: Arc::new(simulator),
+            base_url,
+            http: reqwest::Client::new(),
+            stop: CancellationToken::new(),
+            _inside: None,
             pool,
         }
     }
@@ -206,11 +218,11 @@ impl Register {
     }
 }
 
-async fn new_key(pool: &PgPool) -> String {
+pub async fn new_key(pool: &PgPool, permissions: &[Permission]) -> String {
     let new = NewKey {
         workspace_id: 1,
         name: "test".into(),
-        permissions: Permission::ALL.to_vec(),
+        permissions: permissions.to_vec(),
         system_ids: None,
         expires_at: None,
         created_by: "test".into(),

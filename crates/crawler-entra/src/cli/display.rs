@@ -212,6 +212,8 @@ impl State {
             ProgressEvent::RunStarted { .. }
             | ProgressEvent::TenantKnown { .. }
             | ProgressEvent::Message { .. } => self.print(&event.plain_line()),
+            // Why is in the report.
+            ProgressEvent::RunIsLost { .. } => {}
             ProgressEvent::RunFinished { .. } => self.end_wait(),
         }
     }

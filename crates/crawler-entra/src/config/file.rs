@@ -292,6 +292,7 @@ impl ConfigFile {
             take_over: over.take_over,
             sweeps: over.sweeps.or(self.sweeps).unwrap_or(false),
             run_id: over.run_id,
+            lease_epoch: None,
             tuning: Tuning::default(),
         })
     }

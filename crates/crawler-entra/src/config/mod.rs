@@ -3,6 +3,7 @@
 mod cloud;
 mod credential;
 mod file;
+mod leased;
 mod network;
 mod signing_in;
 
@@ -24,6 +25,7 @@ pub use credential::{
 
 pub(crate) use file::parse_span;
 pub use file::{ApiSection, ConfigFile, GraphSection, Overrides, SyncSection};
+pub use leased::LeasePolicy;
 pub use network::{Network, NetworkSection};
 pub use signing_in::SignInSection;
 
@@ -96,6 +98,8 @@ pub struct CrawlConfig {
     pub sweeps: bool,
     /// The run's id, where somebody else (a job) already gave it one.
     pub run_id: Option<Uuid>,
+    /// The epoch of the lease under which this process has the job of the run.
+    pub lease_epoch: Option<i32>,
     /// Speed and patience.
     pub tuning: Tuning,
 }
@@ -307,6 +311,7 @@ impl CrawlConfig {
             take_over: false,
             sweeps: false,
             run_id: None,
+            lease_epoch: None,
             tuning: Tuning::default(),
         }
     }

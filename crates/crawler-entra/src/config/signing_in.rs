@@ -24,6 +24,9 @@ use super::{
 pub struct SignInSection {
     /// Names the method, where the other keys do not.
     pub method: Option<SignInMethod>,
+    /// The certificate with its private key as PEM, where it does not come from a file.
+    #[serde(skip)]
+    pub certificate: Option<SecretString>,
     /// The certificate with its private key: PEM, or PFX (PKCS#12).
     pub certificate_file: Option<PathBuf>,
     /// The private key, when it is in a PEM file of its own.
@@ -89,7 +92,7 @@ impl SignInSection {
         let meant: Vec<(SignInMethod, &str)> = [
             (has_secret, SignInMethod::Secret, "a client secret"),
             (
-                self.certificate_file.is_some(),
+                self.certificate_file.is_some() || self.certificate.is_some(),
                 SignInMethod::Certificate,
                 "Graph.SignIn.CertificateFile",
             ),
@@ -125,6 +128,14 @@ impl SignInSection {
 
     fn certificate(&self, variable: Variable<'_>) -> Result<ClientCertificate, Vec<String>> {
         const NAME: &str = "Graph.SignIn.CertificateFile";
+        let password = variable("CADASTRE_GRAPH_CERTIFICATE_PASSWORD")
+            .map(SecretString::from)
+            .or_else(|| self.certificate_password.clone());
+        if let Some(pem) = &self.certificate {
+            let pem = pem.expose_secret().as_bytes();
+            return ClientCertificate::from_bytes(pem, None, password.as_ref())
+                .map_err(|error| vec![format!("the certificate: {error}")]);
+        }
         let path = self.certificate_file.as_deref();
         let path = path.ok_or_else(|| one("Graph.SignIn.CertificateFile is missing"))?;
         let file = read_secret(NAME, path)?;
@@ -132,9 +143,6 @@ impl SignInSection {
         let key = key_file
             .map(|path| read_secret("Graph.SignIn.CertificateKeyFile", path))
             .transpose()?;
-        let password = variable("CADASTRE_GRAPH_CERTIFICATE_PASSWORD")
-            .map(SecretString::from)
-            .or_else(|| self.certificate_password.clone());
         let key = key.as_ref().map(ExposeSecret::expose_secret);
         ClientCertificate::from_bytes(file.expose_secret(), key, password.as_ref())
             .map_err(|error| vec![format!("{NAME}: {error}")])

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use contract::{KeyInfo, Permission, SystemId};
-use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, postgres::PgRow};
 
-use super::{ApiKey, Caller, GeneratedKey};
+use super::{AddressRange, GeneratedKey};
 
 /// Why a key could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,12 @@ pub struct NewKey {
     pub created_by: String,
 }
 
-fn key_info(row: &PgRow) -> Result<KeyInfo, sqlx::Error> {
+/// What [`key_info`] reads.
+pub const COLUMNS: &str = "key_id, name, permissions, system_ids, created_at, expires_at, last_used_at, revoked_at, \
+     allowed_addresses, requests_per_minute, rotated_from";
+
+/// A key from its row.
+pub fn key_info(row: &PgRow) -> Result<KeyInfo, sqlx::Error> {
     let permissions: Vec<String> = row.try_get("permissions")?;
     Ok(KeyInfo {
         key_id: row.try_get("key_id")?,
@@ -49,52 +54,12 @@ fn key_info(row: &PgRow) -> Result<KeyInfo, sqlx::Error> {
         expires_at: row.try_get("expires_at")?,
         last_used_at: row.try_get("last_used_at")?,
         revoked_at: row.try_get("revoked_at")?,
+        allowed_addresses: row.try_get("allowed_addresses")?,
+        requests_per_minute: row
+            .try_get::<Option<i32>, _>("requests_per_minute")?
+            .map(i32::unsigned_abs),
+        rotated_from: row.try_get("rotated_from")?,
     })
-}
-
-/// The caller behind a key, if it works now.
-pub async fn authenticate(pool: &PgPool, key: &ApiKey) -> Result<Option<Caller>, sqlx::Error> {
-    let found = sqlx::query(
-        "select key_id, workspace_id, name, permissions, system_ids, created_at, expires_at, last_used_at, revoked_at, \
-         secret_hash, coalesce(lineage, key_id) as lineage, coalesce(last_used_at < now() - interval '1 minute', true) as is_use_news \
-         from api_keys where key_id = $1 and revoked_at is null and (expires_at is null or expires_at > now())",
-    )
-    .bind(&key.id)
-    .fetch_optional(pool)
-    .await?;
-    let Some(found) = found else {
-        // As much work as for a key that exists.
-        let _ = key.matches(&[0; 32]);
-        return Ok(None);
-    };
-    if !key.matches(&found.try_get::<Vec<u8>, _>("secret_hash")?) {
-        return Ok(None);
-    }
-    if found.try_get("is_use_news")? {
-        sqlx::query("update api_keys set last_used_at = now() where key_id = $1")
-            .bind(&key.id)
-            .execute(pool)
-            .await?;
-    }
-    Ok(Some(Caller {
-        workspace_id: found.try_get("workspace_id")?,
-        key: key_info(&found)?,
-        lineage: found.try_get("lineage")?,
-    }))
-}
-
-/// Lets a new key go on with what keys of this lineage began.
-pub async fn join_lineage(
-    connection: &mut PgConnection,
-    key_id: &str,
-    lineage: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("update api_keys set lineage = $2 where key_id = $1")
-        .bind(key_id)
-        .bind(lineage)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 /// Makes a key. The answer holds the only copy of its secret.
@@ -120,11 +85,10 @@ pub async fn create_key(
         .iter()
         .map(|permission| permission.wire_name())
         .collect();
-    let row = sqlx::query(
+    let row = sqlx::query(AssertSqlSafe(format!(
         "insert into api_keys (key_id, workspace_id, name, secret_hash, permissions, system_ids, created_by, expires_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8) \
-         returning key_id, workspace_id, name, permissions, system_ids, created_at, expires_at, last_used_at, revoked_at",
-    )
+         values ($1, $2, $3, $4, $5, $6, $7, $8) returning {COLUMNS}",
+    )))
     .bind(&generated.id)
     .bind(new.workspace_id)
     .bind(&new.name)
@@ -138,47 +102,49 @@ pub async fn create_key(
     Ok((generated, key_info(&row)?))
 }
 
+/// From where and how often a key may be used; `None` for no bound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The addresses and networks that it works from.
+    pub allowed_addresses: Option<Vec<AddressRange>>,
+    /// Most requests a minute, for each server.
+    pub requests_per_minute: Option<u32>,
+}
+
+/// Sets from where and how often a key may be used.
+pub async fn limit(
+    connection: &mut PgConnection,
+    key_id: &str,
+    limits: &Limits,
+) -> Result<KeyInfo, sqlx::Error> {
+    let addresses: Option<Vec<String>> = limits
+        .allowed_addresses
+        .as_ref()
+        .map(|ranges| ranges.iter().map(ToString::to_string).collect());
+    let row = sqlx::query(AssertSqlSafe(format!(
+        "update api_keys set allowed_addresses = $2, requests_per_minute = $3 where key_id = $1 returning {COLUMNS}"
+    )))
+    .bind(key_id)
+    .bind(addresses)
+    .bind(limits.requests_per_minute.map(u32::cast_signed))
+    .fetch_one(connection)
+    .await?;
+    key_info(&row)
+}
+
 /// The keys of a workspace, newest first; only those within `system_ids`, where that is given.
 pub async fn list(
     pool: &PgPool,
     workspace_id: i32,
     system_ids: Option<&[SystemId]>,
 ) -> Result<Vec<KeyInfo>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select key_id, workspace_id, name, permissions, system_ids, created_at, expires_at, last_used_at, revoked_at \
-         from api_keys where workspace_id = $1 and ($2::integer[] is null or system_ids <@ $2) order by created_at desc, key_id",
-    )
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "select {COLUMNS} from api_keys where workspace_id = $1 and ($2::integer[] is null or system_ids <@ $2) \
+         order by created_at desc, key_id",
+    )))
     .bind(workspace_id)
     .bind(system_ids)
     .fetch_all(pool)
     .await?;
     rows.iter().map(key_info).collect()
-}
-
-/// Revokes a key at once; answers whether there was one to revoke (within `system_ids`, where that is given).
-pub async fn revoke(
-    connection: &mut PgConnection,
-    workspace_id: i32,
-    system_ids: Option<&[SystemId]>,
-    key_id: &str,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(
-        "update api_keys set revoked_at = coalesce(revoked_at, now()) where key_id = $1 and workspace_id = $2 \
-         and ($3::integer[] is null or system_ids <@ $3)",
-    )
-    .bind(key_id)
-    .bind(workspace_id)
-    .bind(system_ids)
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// Lets a key end a day from now, unless it ends before.
-pub async fn end_soon(connection: &mut PgConnection, key_id: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("update api_keys set expires_at = least(expires_at, now() + interval '24 hours') where key_id = $1")
-        .bind(key_id)
-        .execute(connection)
-        .await?;
-    Ok(())
 }

@@ -20,6 +20,8 @@ pub enum Tag {
     Held,
     /// Run reports and the views.
     Runs,
+    /// Work for crawlers, and when it is asked for.
+    Jobs,
     /// Questions about access.
     Access,
     /// The register's rows.
@@ -28,24 +30,31 @@ pub enum Tag {
     History,
     /// Extended attributes and their columns.
     Attributes,
+    /// What reads sources.
+    Crawlers,
     /// API keys.
     Keys,
+    /// Who did what.
+    Audit,
     /// The server itself.
     Server,
 }
 
 impl Tag {
     /// The chapters in their order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Records,
         Self::Sessions,
         Self::Held,
         Self::Runs,
+        Self::Jobs,
         Self::Access,
         Self::Register,
         Self::History,
         Self::Attributes,
+        Self::Crawlers,
         Self::Keys,
+        Self::Audit,
         Self::Server,
     ];
 
@@ -56,11 +65,14 @@ impl Tag {
             Self::Sessions => "Sessions",
             Self::Held => "Held removals",
             Self::Runs => "Runs and views",
+            Self::Jobs => "Jobs and schedules",
             Self::Access => "Who has access",
             Self::Register => "The register",
             Self::History => "History",
             Self::Attributes => "Attributes",
+            Self::Crawlers => "Crawlers",
             Self::Keys => "Keys",
+            Self::Audit => "Audit",
             Self::Server => "Server",
         }
     }
@@ -76,6 +88,9 @@ impl Tag {
             }
             Self::Held => "Removals that the delete guard stopped and that a person decides.",
             Self::Runs => "What crawls say about themselves, and bringing the views up to date.",
+            Self::Jobs => {
+                "Crawls that people and schedules ask for and that workers claim, how they go, and their logs."
+            }
             Self::Access => "Finding principals and resources, who has access to what, and why.",
             Self::Register => "Rows of every entity: filter, sort, page, count and export them.",
             Self::History => {
@@ -84,7 +99,11 @@ impl Tag {
             Self::Attributes => {
                 "What sources send beside the core fields, and columns for what is asked often."
             }
+            Self::Crawlers => {
+                "What reads sources: settings with their versions, and secrets that are written and never shown."
+            }
             Self::Keys => "API keys: the one in use, and those of the workspace.",
+            Self::Audit => "Who did what to what, when, and from where.",
             Self::Server => "Health, and this description.",
         }
     }
@@ -390,8 +409,8 @@ impl Operation {
         }
         let from_access: &[u16] = match self.access {
             Access::Public => &[],
-            Access::AnyKey => &[401, 503],
-            Access::OneOf(_) => &[401, 403, 503],
+            // 403 also where no permission is asked for: the key may be one for other addresses.
+            Access::AnyKey | Access::OneOf(_) => &[401, 403, 429, 503],
         };
         let implied = from_access.iter().map(|status| (*status, None));
         for (status, when) in self.refusals.iter().copied().chain(implied) {

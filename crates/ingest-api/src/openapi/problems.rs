@@ -23,7 +23,7 @@ const fn refusal(status: u16, name: &'static str, description: &'static str) -> 
 }
 
 /// Every refusal of the API.
-pub const REFUSALS: [Refusal; 12] = [
+pub const REFUSALS: [Refusal; 14] = [
     refusal(
         400,
         "BadRequest",
@@ -44,7 +44,7 @@ pub const REFUSALS: [Refusal; 12] = [
     refusal(
         403,
         "Forbidden",
-        "The key lacks the permission or the system.",
+        "The key lacks the permission or the system, or is not for the address that the call came from.",
     ),
     refusal(404, "NotFound", "There is no such thing for this caller."),
     refusal(
@@ -58,6 +58,11 @@ pub const REFUSALS: [Refusal; 12] = [
         "The body came too slowly; the connection is closed.",
     ),
     refusal(409, "Conflict", "Something else stands in the way."),
+    refusal(
+        412,
+        "PreconditionFailed",
+        "It is not what `If-Match` says any more: read it again.",
+    ),
     refusal(413, "TooLarge", "More than is taken at once."),
     refusal(
         415,
@@ -65,6 +70,18 @@ pub const REFUSALS: [Refusal; 12] = [
         "A content type or encoding that is not taken.",
     ),
     refusal(422, "Unprocessable", "Nothing was stored."),
+    Refusal {
+        header: Some((
+            "Retry-After",
+            "Seconds to wait before the same request is sent again.",
+            r#"{"type": "integer", "minimum": 0}"#,
+        )),
+        ..refusal(
+            429,
+            "TooMany",
+            "The key was used more often than it may be, or too many keys were refused to this address.",
+        )
+    },
     refusal(
         500,
         "Internal",

@@ -62,6 +62,16 @@ impl Routes {
         self.on(MethodFilter::PUT, "put", path, handler, operation)
     }
 
+    /// Answers PATCH at a path.
+    #[must_use]
+    pub fn patch<H, T>(self, path: &str, handler: H, operation: Operation) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        self.on(MethodFilter::PATCH, "patch", path, handler, operation)
+    }
+
     /// Answers DELETE at a path.
     #[must_use]
     pub fn delete<H, T>(self, path: &str, handler: H, operation: Operation) -> Self

@@ -35,7 +35,7 @@ pub use cursor::Cursor;
 pub use filter::{Comparison, Filter, Literal, Name, Operand, Place, Test, Value};
 pub use names::{Names, SORTED_CHARS, Selected, sorted, sorted_text};
 pub use order::Order;
-pub use output::{Format, Writer, write_string};
+pub use output::{Format, Writer, write_cell, write_string};
 pub use page::{Direction, Page, Scope};
 pub use run::{
     Limits, PageRows, Places, RunError, TakesRows, count_exactly, estimate, read_only, read_page,

@@ -246,7 +246,7 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 
 /// Writes a text as a cell. Spreadsheets run a cell as a formula that begins with one of these characters, and what the
 /// register holds was written by others.
-fn write_cell(out: &mut Vec<u8>, text: &str) {
+pub fn write_cell(out: &mut Vec<u8>, text: &str) {
     let is_formula =
         text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     let needs_quotes = text.contains(['"', ',', '\r', '\n', ';', '\t'])

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     called_docs as docs,
-    export::{self, ExportFormat, ExportQuery, TellsTheEnd},
+    export::{self, ExportFormat, ExportQuery},
     readable,
     register::{self, CountWanted, ListQuery},
 };
@@ -19,6 +19,7 @@ use crate::{
     error::ApiError,
     openapi::Routes,
     params::{InPath, InQuery},
+    pieces::TellsTheEnd,
     query::{Argument, Called, Source, functions},
 };
 

@@ -2,30 +2,26 @@
 //!
 //! Pages are read one after the other in the order of the rows' keys, each in a transaction of its own: no cursor is held
 //! open for a client, and no old version of a row. One page is read while the one before is sent, and no more (for Parquet:
-//! one row group): memory is the same for ten rows and ten million. A body ends properly only when the last row was sent;
-//! whatever goes wrong before that (a fault, a panic, a client that takes nothing for too long) breaks the connection
-//! instead.
+//! one row group): memory is the same for ten rows and ten million.
 
 use std::time::Duration;
 
 use axum::{
-    body::{Body, Bytes},
-    extract::FromRequestParts,
-    http::{Version, header, request::Parts},
+    http::header,
     response::{IntoResponse, Response},
 };
-use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::register::{Asked, Subject, Wanted};
 use crate::{
     app::AppState,
-    auth::Caller,
+    auth::{Caller, Watch},
     error::ApiError,
     openapi::LINES,
+    pieces::{Pieces, TellsTheEnd, body},
     query::{Cursor, Direction, Format, Limits, ParquetWriter, Writer, read_page, read_rows},
 };
 
@@ -36,8 +32,6 @@ const LIMITS: Limits = Limits {
     max_bytes: 4 * 1024 * 1024,
     patience: Duration::from_secs(300),
 };
-/// Longest time for the client to take a chunk.
-const SEND_PATIENCE: Duration = Duration::from_secs(120);
 /// How often a chunk is tried while the database is busy, and the pause between.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -74,30 +68,6 @@ pub struct ExportQuery {
     /// As the rows were at this instant.
     #[schemars(extend("format" = "date-time"))]
     pub as_of: Option<String>,
-}
-
-/// A connection that tells a broken body from a whole one. Below HTTP/1.1 the end of a body is the end of the connection, so
-/// that an export that broke would look like one that is done.
-pub struct TellsTheEnd;
-
-impl<S: Sync> FromRequestParts<S> for TellsTheEnd {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        if parts.version < Version::HTTP_11 {
-            return Err(ApiError::bad_body(
-                "exports need HTTP/1.1 or later: before, a client cannot tell that one broke off",
-            ));
-        }
-        Ok(Self)
-    }
-}
-
-/// A piece of the body, or the sign that there is no more.
-enum Piece {
-    Rows(Bytes),
-    Done,
-    Broken,
 }
 
 /// How the rows are written.
@@ -157,8 +127,11 @@ pub async fn export(
     };
     // What is wrong with the request shows with its first rows, as long as there is a status to answer.
     let first = export.chunk(&mut form, None).await?;
-    let (sender, pieces) = mpsc::channel(1);
-    tokio::spawn(export.send(form, first, sender));
+    let (pieces, body) = body(Watch::over(&state.pool, caller));
+    tokio::spawn(async move {
+        let outcome = export.send_all(form, first, &pieces).await;
+        pieces.end(outcome).await;
+    });
     let headers = [
         (header::CONTENT_TYPE, media_type.to_owned()),
         (
@@ -166,22 +139,7 @@ pub async fn export(
             format!("attachment; filename=\"{name}.{extension}\""),
         ),
     ];
-    Ok((headers, body(pieces)).into_response())
-}
-
-/// The pieces as a body that breaks unless it was told that it is done.
-fn body(pieces: mpsc::Receiver<Piece>) -> Body {
-    Body::from_stream(stream::unfold(Some(pieces), async |pieces| {
-        let mut pieces = pieces?;
-        match pieces.recv().await {
-            Some(Piece::Rows(bytes)) => Some((Ok(bytes), Some(pieces))),
-            Some(Piece::Done) => None,
-            Some(Piece::Broken) | None => {
-                let broken = std::io::Error::other("the export could not be finished");
-                Some((Err(broken), None))
-            }
-        }
-    }))
+    Ok((headers, body).into_response())
 }
 
 impl Form {
@@ -248,29 +206,16 @@ impl Form {
 }
 
 impl Export {
-    /// Reads on and sends, until all is sent, something fails, or nobody takes it any more.
-    async fn send(self, form: Form, first: Chunk, pieces: mpsc::Sender<Piece>) {
-        match self.send_all(form, first, &pieces).await {
-            Ok(true) => {
-                sent(&pieces, Piece::Done).await;
-            }
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(%error, "an export broke off");
-                sent(&pieces, Piece::Broken).await;
-            }
-        }
-    }
-
-    /// Answers whether somebody took everything.
+    /// Reads on and sends, until all is sent, something fails, or nobody takes it any more; answers whether somebody took
+    /// everything.
     async fn send_all(
         &self,
         mut form: Form,
         first: Chunk,
-        pieces: &mpsc::Sender<Piece>,
+        pieces: &Pieces,
     ) -> Result<bool, ApiError> {
         let mut chunk = first;
-        if !sent(pieces, Piece::Rows(form.header().into())).await {
+        if !pieces.send(form.header()).await {
             return Ok(false);
         }
         loop {
@@ -278,7 +223,7 @@ impl Export {
             let (kept, ready) = form.ready(place.is_none()).await?;
             form = kept;
             for bytes in [std::mem::take(&mut chunk.bytes), ready] {
-                if !sent(pieces, Piece::Rows(bytes.into())).await {
+                if !pieces.send(bytes).await {
                     return Ok(false);
                 }
             }
@@ -334,12 +279,4 @@ impl Export {
         self.asked.still_known(&self.pool).await?;
         Ok(chunk)
     }
-}
-
-/// Hands a piece over, if there is anything in it; answers whether somebody takes it.
-async fn sent(pieces: &mpsc::Sender<Piece>, piece: Piece) -> bool {
-    if matches!(&piece, Piece::Rows(bytes) if bytes.is_empty()) {
-        return true;
-    }
-    pieces.send_timeout(piece, SEND_PATIENCE).await.is_ok()
 }

@@ -22,6 +22,7 @@ use crate::{
     history::Moment,
     openapi::Routes,
     params::{InQuery, MAX_PAGE, USUAL_PAGE},
+    pieces::TellsTheEnd,
     query::{
         Called, Cursor, Direction, Filter, Format, Limits, Names, Order, Page, PageRows, Past,
         QueryError, RunError, Scope, Selected, Source, Writer, count_exactly, estimate, read_page,
@@ -64,7 +65,7 @@ fn with_source(routes: Routes, source: &'static Source) -> Routes {
             &format!("{path}/export"),
             move |state: State<AppState>,
                   caller: Caller,
-                  tells: export::TellsTheEnd,
+                  tells: TellsTheEnd,
                   query: InQuery<export::ExportQuery>| async move {
                 readable(&caller)?;
                 export::export(&state.0, &caller, source, query.read()?, tells).await

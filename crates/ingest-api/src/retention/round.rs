@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
-use super::{Retention, held_rows, history_months, loads, removed_rows};
+use super::{Retention, audit, held_rows, history_months, loads, removed_rows};
 
 /// The advisory lock under which one step is made, by whatever replica; an arbitrary number of ours.
 pub const PURGE_LOCK: i64 = 0x0CAD_9026;
@@ -32,6 +32,8 @@ pub struct Purged {
     pub history_months: u64,
     /// Versions that had ended outside the months.
     pub history_versions: u64,
+    /// Entries of the audit log.
+    pub audit_entries: u64,
     /// What could not be done for an error; it is in the log and tried again.
     pub failed: u64,
 }
@@ -47,6 +49,7 @@ impl Purged {
             + self.checkpoints
             + self.history_months
             + self.history_versions
+            + self.audit_entries
             == 0
     }
 
@@ -117,6 +120,10 @@ pub async fn purge(
         let outcome = loads::purge_batches(&round, cutoff, &mut purged).await;
         purged.note("session batches", outcome);
     }
+    if let Some(cutoff) = retention.audit.cutoff(now) {
+        let outcome = audit::purge(&round, cutoff, &mut purged).await;
+        purged.note("audit log", outcome);
+    }
     let outcome = loads::purge_met(&round, now, &mut purged).await;
     purged.note("what loads met", outcome);
     if let Some(cutoff) = retention.refused_records.cutoff(now) {
@@ -168,6 +175,7 @@ pub async fn run(pool: PgPool, retention: Retention, stop: CancellationToken) {
                 checkpoints = purged.checkpoints,
                 history_months = purged.history_months,
                 history_versions = purged.history_versions,
+                audit_entries = purged.audit_entries,
                 failed = purged.failed,
                 "retention purged"
             );

@@ -56,6 +56,8 @@ const REMOVED_ROWS: Keep = Keep::Days(400);
 const SESSION_BATCHES: Keep = Keep::Days(7);
 const REFUSED_RECORDS: Keep = Keep::Days(90);
 const HELD_ROWS: Keep = Keep::Days(30);
+/// Who did what is asked years later; an owner who must not keep that long says so.
+const AUDIT: Keep = Keep::Forever;
 /// Who had access when is what a register is for; how long that may be told is for its owner to say.
 const HISTORY: Keep = Keep::Forever;
 
@@ -77,6 +79,9 @@ pub struct Retention {
     /// Days that the versions of rows are kept after they ended; whole months are dropped when their last day is older.
     #[arg(long = "keep-history", env = "CADASTRE_KEEP_HISTORY", value_name = "DAYS", default_value_t = HISTORY)]
     pub history: Keep,
+    /// Days that entries of the audit log are kept.
+    #[arg(long = "keep-audit", env = "CADASTRE_KEEP_AUDIT", value_name = "DAYS", default_value_t = AUDIT)]
+    pub audit: Keep,
     /// How the purge goes about it.
     #[arg(skip)]
     pub pace: Pace,
@@ -90,6 +95,7 @@ impl Default for Retention {
             refused_records: REFUSED_RECORDS,
             held_rows: HELD_ROWS,
             history: HISTORY,
+            audit: AUDIT,
             pace: Pace::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Claiming a run: whoever claims it last is the one that goes on with it.
 
 use axum::{Json, extract::State};
-use contract::{ClaimRun, Permission, RunClaimed, SystemId};
+use contract::{ClaimRun, Permission, RunClaimed, RunOutcome, SystemId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -27,6 +27,7 @@ pub async fn claim(
         let mut transaction = state.pool.begin().await?;
         hold(&mut transaction, run_id).await?;
         require_not_ended(&mut transaction, &caller, run_id).await?;
+        require_lease(&mut transaction, &caller, run_id, wanted.lease_epoch).await?;
         let claimed = take(&mut transaction, &caller, run_id, wanted.system_id).await?;
         transaction.commit().await?;
         Ok(claimed)
@@ -72,6 +73,34 @@ async fn require_not_ended(
             "the run has ended ({outcome}); begin a new one"
         ))),
         _ => Ok(()),
+    }
+}
+
+/// Refuses the run of a job to everybody but the worker that has the job, until the transaction ends.
+async fn require_lease(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    run_id: Uuid,
+    lease_epoch: Option<i32>,
+) -> Result<(), ApiError> {
+    let leased: Option<(i32, bool)> = sqlx::query_as(
+        "select epoch, lease_until is not null from jobs where run_id = $1 and workspace_id = $2 for share",
+    )
+    .bind(run_id)
+    .bind(caller.workspace_id)
+    .fetch_optional(connection)
+    .await?;
+    let is_the_workers = match (leased, lease_epoch) {
+        (None, None) => true,
+        (Some((epoch, is_leased)), Some(said)) => is_leased && epoch == said,
+        _ => false,
+    };
+    if is_the_workers {
+        Ok(())
+    } else {
+        Err(conflict(
+            "the run is that of a job, and this is not the lease of the worker that has it",
+        ))
     }
 }
 
@@ -183,16 +212,15 @@ pub fn require_epoch(epoch: i32, newest: i32) -> Result<(), ApiError> {
     )))
 }
 
-/// Refuses the report of an earlier claim. A run that was never claimed, or has ended, has none to compare with.
+/// Refuses the report of an earlier claim, and of somebody without any that a claimed run has ended. A run that was never
+/// claimed, or has ended, has no claim to compare with.
 pub async fn require_newest(
     connection: &mut PgConnection,
     caller: &Caller,
     run_id: Uuid,
     epoch: Option<i32>,
+    outcome: RunOutcome,
 ) -> Result<(), ApiError> {
-    let Some(epoch) = epoch else {
-        return Ok(());
-    };
     let newest: Option<i32> = sqlx::query_scalar(
         "select epoch from runs_under_way where run_id = $1 and workspace_id = $2 and lineage = $3",
     )
@@ -201,7 +229,14 @@ pub async fn require_newest(
     .bind(&caller.lineage)
     .fetch_optional(connection)
     .await?;
-    newest.map_or(Ok(()), |newest| require_epoch(epoch, newest))
+    match (newest, epoch) {
+        (Some(newest), Some(epoch)) => require_epoch(epoch, newest),
+        // Whoever failed before they had the run may say so: it can be gone on with.
+        (Some(_), None) if outcome != RunOutcome::Failed => {
+            Err(conflict("the run was claimed: say by which claim it ended"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Forgets a run that has ended, and how far it was.

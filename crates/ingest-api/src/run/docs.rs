@@ -55,7 +55,7 @@ pub fn claim() -> Operation {
         .refuses(403, "The key lacks the permission or the system.")
         .refuses(
             409,
-            "The run has ended, was not touched for 7 days, or is one of another system, workspace or key.",
+            "The run has ended, was not touched for 7 days, or is one of another system, workspace or key, or of a job that the caller does not have.",
         )
 }
 

@@ -77,7 +77,8 @@ async fn report(
     durable(async move {
         let mut transaction = state.pool.begin().await?;
         claim::hold(&mut transaction, report.run_id).await?;
-        claim::require_newest(&mut transaction, &caller, report.run_id, epoch).await?;
+        let (run_id, outcome) = (report.run_id, report.outcome);
+        claim::require_newest(&mut transaction, &caller, run_id, epoch, outcome).await?;
         store(&mut transaction, &caller, &report, epoch).await?;
         if report.outcome != RunOutcome::Failed {
             claim::forget(&mut transaction, &caller, report.run_id).await?;
@@ -91,7 +92,8 @@ async fn report(
     .await
 }
 
-/// Writes a report, over an earlier one of the run that came from the same or an earlier claim.
+/// Writes a report, over an earlier one of the run that came from the same or an earlier claim. What a claim of the run
+/// reported as its end is not replaced by somebody who had no claim.
 async fn store(
     connection: &mut PgConnection,
     caller: &Caller,
@@ -107,7 +109,8 @@ async fn store(
          epoch = coalesce(excluded.epoch, run_reports.epoch) \
          where run_reports.workspace_id = excluded.workspace_id \
          and run_reports.key_id in (select k.key_id from api_keys k where coalesce(k.lineage, k.key_id) = $9) \
-         and coalesce(excluded.epoch >= run_reports.epoch, true)",
+         and (run_reports.epoch is null or excluded.epoch >= run_reports.epoch \
+         or excluded.epoch is null and run_reports.outcome = 'failed')",
     )
     .bind(report.run_id)
     .bind(caller.workspace_id)
@@ -123,7 +126,8 @@ async fn store(
     .await?;
     if stored.rows_affected() == 0 {
         return Err(ApiError::Conflict {
-            detail: "this run was reported by another key, or by a later claim".into(),
+            detail: "this run was reported by another key, or by a claim of it that is newer"
+                .into(),
             sync_id: None,
         });
     }

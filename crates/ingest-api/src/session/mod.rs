@@ -11,6 +11,7 @@ mod completeness;
 mod docs;
 mod expiry;
 pub mod gate;
+mod give_up;
 mod incomplete;
 mod open;
 mod outcome;
@@ -24,6 +25,7 @@ pub use batch::{
 };
 pub use commit::{End, close, commit, conclude};
 pub use expiry::expire_abandoned;
+pub use give_up::give_up_run;
 pub use incomplete::{mark_all_incomplete, mark_incomplete};
 pub use open::{check, open, scope_is_busy};
 pub use outcome::keep_outcome;

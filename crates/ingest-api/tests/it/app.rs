@@ -1,13 +1,15 @@
 //! A running server with a fresh database, in one line.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use contract::{Permission, SystemId};
 use embedded_postgres::testing::{TestDatabase, copy_of};
 use ingest_api::{
     AppState, DatabaseSettings, Memory, ServerSettings,
     auth::{NewKey, create_key},
-    connect, migrate, serve,
+    connect, migrate,
+    secret::{KeyBytes, Keyring, LocalKey, unlock},
+    serve,
 };
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
@@ -25,6 +27,8 @@ pub struct TestApp {
     pub key: String,
     /// The memory that the server's bodies take.
     pub memory: Memory,
+    /// The keys that secrets are sealed with.
+    pub keyring: Keyring,
     base: String,
     http: reqwest::Client,
     stop: CancellationToken,
@@ -93,7 +97,12 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let state = AppState::with_settings(pool.clone(), server);
+        let keyring = Keyring::new("first", Arc::new(LocalKey(KeyBytes::random())));
+        unlock(&pool, &keyring).await.expect("a new key");
+        let state = AppState {
+            keyring: keyring.clone(),
+            ..AppState::with_settings(pool.clone(), server)
+        };
         let (memory, stopping) = (state.memory.clone(), stop.clone());
         let server =
             tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
@@ -103,6 +112,7 @@ impl TestApp {
             base,
             http: reqwest::Client::new(),
             memory,
+            keyring,
             stop,
             server: Some(server),
             database,
@@ -151,16 +161,30 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         self.base = format!("http://{}", listener.local_addr().expect("an address"));
         self.stop = CancellationToken::new();
-        let (state, stopping) = (AppState::new(self.pool.clone()), self.stop.clone());
+        let state = AppState {
+            keyring: self.keyring.clone(),
+            ..AppState::new(self.pool.clone())
+        };
+        let stopping = self.stop.clone();
         self.memory = state.memory.clone();
         self.server = Some(tokio::spawn(async move {
             serve(listener, state, stopping).await.expect("serves");
         }));
     }
 
+    /// The id of a key.
+    pub fn id_of(key: &str) -> &str {
+        key.split('_').nth(1).expect("an id")
+    }
+
     /// Where the server listens, for a connection without HTTP client.
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")
+    }
+
+    /// Where the database is for who may do everything.
+    pub fn admin_url(&self) -> &str {
+        self.database.admin_url()
     }
 
     /// A connection beside the server's.
@@ -176,9 +200,14 @@ impl TestApp {
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.request_as(&self.key, method, path)
+    }
+
+    /// With another key.
+    pub fn request_as(&self, key: &str, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.key)
+            .bearer_auth(key)
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
@@ -208,6 +237,15 @@ impl TestApp {
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(self.request(Method::PUT, path).json(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::PATCH, path).json(body))
+            .await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -22,6 +22,7 @@ pub fn ten_days() -> Retention {
         refused_records: Keep::Days(10),
         held_rows: Keep::Days(10),
         history: Keep::Forever,
+        audit: Keep::Forever,
         pace: Pace {
             step: 3,
             pause: Duration::ZERO,

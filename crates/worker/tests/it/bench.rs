@@ -1,14 +1,16 @@
 //! A tenant, a register and a worker.
 
-use std::process::Stdio;
+use std::{process::Stdio, sync::Arc, time::Duration};
 
 use contract::Permission;
 use embedded_postgres::testing::{TestDatabase, copy_of};
 use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec, Throttle};
 use ingest_api::{
-    AppState, DatabaseSettings,
+    AppState, DatabaseSettings, ServerSettings,
     auth::{NewKey, create_key},
-    connect, migrate, serve,
+    connect, migrate,
+    secret::{KeyBytes, Keyring, LocalKey, unlock},
+    serve,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -16,12 +18,17 @@ use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, process::Command, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// A simulated tenant beside a server with a database of its own.
 pub struct Bench {
     pub simulator: Simulator,
     pub pool: PgPool,
+    /// The worker's.
     pub key: String,
+    /// The one that asks for jobs.
+    admin: String,
+    http: reqwest::Client,
     api: String,
     folder: TempDir,
     stop: CancellationToken,
@@ -31,6 +38,12 @@ pub struct Bench {
 
 impl Bench {
     pub async fn start(users: usize) -> Self {
+        Self::start_with(users, ServerSettings::default()).await
+    }
+
+    /// With settings of the server.
+    pub async fn start_with(users: usize, settings: ServerSettings) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let options = SimOptions {
             throttle: Throttle::off(),
             ..SimOptions::default()
@@ -41,50 +54,141 @@ impl Bench {
             migrate(&url.to_owned().into()).await.expect("migrates");
         })
         .await;
-        let pool = connect(&DatabaseSettings {
+        let database_settings = DatabaseSettings {
             url: database.url().to_owned().into(),
             max_connections: 12,
             allow_not_durable: true,
-        })
-        .await
-        .expect("connects");
+        };
+        let server_pool = connect(&database_settings).await.expect("connects");
+        // The test's own questions do not wait behind a crawl's batches.
+        let pool = connect(&database_settings).await.expect("connects");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let api = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let (state, stopping) = (AppState::new(pool.clone()), stop.clone());
+        let keyring = Keyring::new("test", Arc::new(LocalKey(KeyBytes::random())));
+        unlock(&pool, &keyring).await.expect("a new key");
+        let state = AppState {
+            keyring,
+            ..AppState::with_settings(server_pool, settings)
+        };
+        let stopping = stop.clone();
         let server =
             tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
-        let mut connection = pool.acquire().await.expect("a connection");
-        let new = NewKey {
-            workspace_id: 1,
-            name: "worker".into(),
-            permissions: vec![Permission::Ingest],
-            system_ids: None,
-            expires_at: None,
-            created_by: "test".into(),
-        };
-        let (generated, _) = create_key(&mut connection, &new).await.expect("a key");
-        drop(connection);
+        let worker = [Permission::Ingest, Permission::Jobs];
         Self {
             simulator,
-            pool,
-            key: generated.key.expose_secret().to_owned(),
+            key: new_key(&pool, &worker).await,
+            admin: new_key(&pool, &[Permission::Admin]).await,
+            http: reqwest::Client::new(),
             api,
             folder: tempfile::tempdir().expect("a folder"),
             stop,
             server,
+            pool,
             _database: database,
         }
     }
 
     /// A configuration file for the tenant; answers its path.
     pub fn config_file(&self, name: &str, client_secret: &str) -> String {
+        self.write(name, &self.config(client_secret))
+    }
+
+    fn config(&self, client_secret: &str) -> Value {
         let address = self.simulator.base_url();
-        let config = json!({"Graph": {
+        json!({"Graph": {
             "TenantId": self.simulator.tenant_id(), "ClientId": self.simulator.client_id(),
             "ClientSecret": client_secret, "BaseUrl": address, "LoginBaseUrl": address,
-        }});
-        self.write(name, &config)
+        }})
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        self.send(self.http.post(format!("{}{path}", self.api)), path, body)
+            .await
+    }
+
+    /// Changes the settings of a job's crawler.
+    pub async fn change(&self, job: Uuid, settings: &Value) {
+        let path = format!(
+            "/api/crawlers/{}",
+            self.job(job).await["crawler_id"].as_str().expect("an id")
+        );
+        let body = json!({"version": 1, "settings": settings});
+        self.send(self.http.patch(format!("{}{path}", self.api)), &path, &body)
+            .await;
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, path: &str, body: &Value) -> Value {
+        let response = request.bearer_auth(&self.admin).json(body).send().await;
+        let response = response.expect("an answer");
+        let (status, text) = (response.status(), response.text().await.expect("a body"));
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// A crawler of the tenant with this secret.
+    pub async fn crawler(&self, client_secret: &str) -> Uuid {
+        let address = self.simulator.base_url();
+        let graph = json!({
+            "tenantId": self.simulator.tenant_id(), "clientId": self.simulator.client_id(),
+            "baseUrl": address, "loginBaseUrl": address,
+        });
+        let crawler = json!({
+            "name": "tenant", "settings": {"graph": graph}, "secrets": {"clientSecret": client_secret},
+        });
+        let made = self.post("/api/crawlers", &crawler).await;
+        made["crawlerId"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("an id")
+    }
+
+    /// Queues a crawl of the tenant with this secret; answers the job.
+    pub async fn queue(&self, client_secret: &str) -> Uuid {
+        self.ask(client_secret, json!({"mode": "full"})).await
+    }
+
+    /// The same, with more to say about the job.
+    pub async fn ask(&self, client_secret: &str, mut job: Value) -> Uuid {
+        job["crawlerId"] = json!(self.crawler(client_secret).await);
+        let made = self.post("/api/jobs", &job).await;
+        made["jobId"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("an id")
+    }
+
+    /// Asks for the end of a job.
+    pub async fn cancel(&self, job: Uuid) {
+        self.post(&format!("/api/jobs/{job}/cancel"), &json!({}))
+            .await;
+    }
+
+    /// The job's row.
+    pub async fn job(&self, job: Uuid) -> Value {
+        sqlx::query_scalar("select to_jsonb(j) from jobs j where job_id = $1")
+            .bind(job)
+            .fetch_one(&self.pool)
+            .await
+            .expect("a job")
+    }
+
+    /// Waits until the job stands so; answers its row.
+    pub async fn until(&self, job: Uuid, state: &str) -> Value {
+        let reached = async {
+            loop {
+                let row = self.job(job).await;
+                if row["state"] == state {
+                    return row;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let patience = Duration::from_secs(180);
+        let Ok(row) = tokio::time::timeout(patience, reached).await else {
+            panic!("the job never became {state}: {:#}", self.job(job).await)
+        };
+        row
     }
 
     fn write(&self, name: &str, config: &Value) -> String {
@@ -105,6 +209,7 @@ impl Bench {
             .env_clear()
             .env("CADASTRE_API_BASE_URL", &self.api)
             .env("CADASTRE_API_KEY", &self.key)
+            .env("CADASTRE_ALLOW_HOSTS", "127.0.0.1")
             .args(["--log-format", "json"])
             .args(flags)
             .stdin(Stdio::null())
@@ -132,6 +237,20 @@ impl Bench {
         self.server.await.expect("the server ends");
         self.simulator.stop().await;
     }
+}
+
+async fn new_key(pool: &PgPool, permissions: &[Permission]) -> String {
+    let new = NewKey {
+        workspace_id: 1,
+        name: "test".into(),
+        permissions: permissions.to_vec(),
+        system_ids: None,
+        expires_at: None,
+        created_by: "test".into(),
+    };
+    let mut connection = pool.acquire().await.expect("a connection");
+    let (generated, _) = create_key(&mut connection, &new).await.expect("a key");
+    generated.key.expose_secret().to_owned()
 }
 
 /// What the worker wrote.

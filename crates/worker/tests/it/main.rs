@@ -2,5 +2,6 @@
 
 mod bench;
 
+mod claiming;
 mod once;
 mod stopping;

@@ -23,14 +23,17 @@ async fn what_is_remembered_equals_a_model_after_random_saves_and_only_the_newes
     let (client, run_id) = (client(&app), Uuid::new_v4());
     let mut model: BTreeMap<(String, String), Value> = BTreeMap::new();
     let mut epoch = client
-        .claim_run(run_id, app.system_id)
+        .claim_run(run_id, app.system_id, None)
         .await
         .expect("ours")
         .epoch;
     assert_eq!(epoch, 1);
     for round in 0..60 {
         if rng.random_bool(0.2) {
-            let claimed = client.claim_run(run_id, app.system_id).await.expect("ours");
+            let claimed = client
+                .claim_run(run_id, app.system_id, None)
+                .await
+                .expect("ours");
             assert_eq!((claimed.epoch, claimed.is_resumed), (epoch + 1, true));
             epoch = claimed.epoch;
         }
@@ -92,7 +95,10 @@ async fn what_is_remembered_equals_a_model_after_random_saves_and_only_the_newes
 async fn pages_of_large_values_end_early_and_lose_nothing() {
     let app = TestApp::start().await;
     let (client, run_id) = (client(&app), Uuid::new_v4());
-    client.claim_run(run_id, app.system_id).await.expect("ours");
+    client
+        .claim_run(run_id, app.system_id, None)
+        .await
+        .expect("ours");
     let large = json!("x".repeat(900 * 1024));
     for n in 0..12 {
         let entries = vec![entry("large", &format!("{n:02}"), large.clone())];
@@ -117,26 +123,29 @@ async fn a_run_belongs_to_one_system_workspace_and_key_and_a_rotated_key_goes_on
     let run_id = Uuid::new_v4();
     let other_system = app.new_system("Other").await;
     let client = client(&app);
-    client.claim_run(run_id, app.system_id).await.expect("ours");
+    client
+        .claim_run(run_id, app.system_id, None)
+        .await
+        .expect("ours");
     let entries = vec![entry("users", "", json!(1))];
     client
         .save_checkpoint(run_id, 1, entries.clone())
         .await
         .expect("saved");
 
-    refused(client.claim_run(run_id, other_system).await, 409);
+    refused(client.claim_run(run_id, other_system, None).await, 409);
     let limited = app
         .new_key(&Permission::ALL, Some(vec![other_system]))
         .await;
     let limited = client_of(&app, &limited);
-    refused(limited.claim_run(run_id, app.system_id).await, 403);
-    refused(limited.claim_run(run_id, other_system).await, 409);
+    refused(limited.claim_run(run_id, app.system_id, None).await, 403);
+    refused(limited.claim_run(run_id, other_system, None).await, 409);
     let reader = client_of(&app, &app.new_key(&[Permission::Read], None).await);
-    refused(reader.claim_run(run_id, app.system_id).await, 403);
+    refused(reader.claim_run(run_id, app.system_id, None).await, 403);
     let stranger = client_of(&app, &app.new_key(&Permission::ALL, None).await);
-    refused(stranger.claim_run(run_id, app.system_id).await, 409);
+    refused(stranger.claim_run(run_id, app.system_id, None).await, 409);
     let foreign = client_of(&app, &foreign_key(&app).await);
-    refused(foreign.claim_run(run_id, app.system_id).await, 403);
+    refused(foreign.claim_run(run_id, app.system_id, None).await, 403);
     for outsider in [&limited, &stranger, &foreign] {
         refused(outsider.checkpoint(run_id).await, 404);
         refused(
@@ -153,7 +162,7 @@ async fn a_run_belongs_to_one_system_workspace_and_key_and_a_rotated_key_goes_on
         entries
     );
     let claimed = successor
-        .claim_run(run_id, app.system_id)
+        .claim_run(run_id, app.system_id, None)
         .await
         .expect("ours");
     assert_eq!((claimed.epoch, claimed.is_resumed), (2, true));
@@ -176,7 +185,10 @@ async fn the_report_ends_a_run_unless_it_failed_and_a_stale_one_ends_nothing() {
     ];
     for outcome in outcomes {
         let run_id = Uuid::new_v4();
-        client.claim_run(run_id, app.system_id).await.expect("ours");
+        client
+            .claim_run(run_id, app.system_id, None)
+            .await
+            .expect("ours");
         let entries = vec![entry("users", "", json!(1))];
         client
             .save_checkpoint(run_id, 1, entries.clone())
@@ -188,7 +200,10 @@ async fn the_report_ends_a_run_unless_it_failed_and_a_stale_one_ends_nothing() {
             .expect("stored");
         assert_eq!(client.checkpoint(run_id).await.expect("entries"), entries);
 
-        let claimed = client.claim_run(run_id, app.system_id).await.expect("ours");
+        let claimed = client
+            .claim_run(run_id, app.system_id, None)
+            .await
+            .expect("ours");
         assert_eq!(claimed.epoch, 2);
         refused(
             client
@@ -196,6 +211,9 @@ async fn the_report_ends_a_run_unless_it_failed_and_a_stale_one_ends_nothing() {
                 .await,
             409,
         );
+        // Nor does somebody who never had the run end it.
+        let unclaimed = client.post_run_report(&report(&app, run_id, outcome)).await;
+        refused(unclaimed, 409);
         assert_eq!(client.checkpoint(run_id).await.expect("entries"), entries);
 
         // An answer may get lost: the report comes again.
@@ -207,7 +225,7 @@ async fn the_report_ends_a_run_unless_it_failed_and_a_stale_one_ends_nothing() {
             refused(client.checkpoint(run_id).await, 404);
         }
         refused(client.save_checkpoint(run_id, 2, entries).await, 404);
-        refused(client.claim_run(run_id, app.system_id).await, 409);
+        refused(client.claim_run(run_id, app.system_id, None).await, 409);
         // The process that was replaced says in vain that the run failed.
         refused(
             client
@@ -215,7 +233,12 @@ async fn the_report_ends_a_run_unless_it_failed_and_a_stale_one_ends_nothing() {
                 .await,
             409,
         );
-        refused(client.claim_run(run_id, app.system_id).await, 409);
+        // So does one that woke up too late to have the run at all.
+        let late = client
+            .post_run_report(&report(&app, run_id, RunOutcome::Failed))
+            .await;
+        refused(late, 409);
+        refused(client.claim_run(run_id, app.system_id, None).await, 409);
     }
     assert_eq!(app.count("select count(*) from run_checkpoints").await, 0);
     assert_eq!(app.count("select count(*) from runs_under_way").await, 0);
@@ -235,7 +258,10 @@ async fn a_run_that_nobody_touched_for_seven_days_is_refused_and_then_purged() {
     let client = client(&app);
     let (old, young) = (Uuid::new_v4(), Uuid::new_v4());
     for run_id in [old, young] {
-        client.claim_run(run_id, app.system_id).await.expect("ours");
+        client
+            .claim_run(run_id, app.system_id, None)
+            .await
+            .expect("ours");
         let entries = (0..25)
             .map(|n| entry("users", &n.to_string(), json!(n)))
             .collect();
@@ -249,7 +275,7 @@ async fn a_run_that_nobody_touched_for_seven_days_is_refused_and_then_purged() {
         .execute(&app.pool)
         .await
         .expect("time passes");
-    let said = refused(client.claim_run(old, app.system_id).await, 409);
+    let said = refused(client.claim_run(old, app.system_id, None).await, 409);
     assert!(said.contains("7 days"), "{said}");
     refused(client.checkpoint(old).await, 404);
     refused(client.save_checkpoint(old, 1, Vec::new()).await, 404);
@@ -259,7 +285,10 @@ async fn a_run_that_nobody_touched_for_seven_days_is_refused_and_then_purged() {
         .execute(&app.pool)
         .await
         .expect("time passes");
-    let claimed = client.claim_run(young, app.system_id).await.expect("ours");
+    let claimed = client
+        .claim_run(young, app.system_id, None)
+        .await
+        .expect("ours");
     assert!(
         (172_800_000..180_000_000).contains(&claimed.began_ms_ago),
         "{claimed:?}"
@@ -280,7 +309,7 @@ async fn entries_that_cannot_be_stored_are_refused_by_name_and_nothing_of_their_
     let app = TestApp::start().await;
     let run_id = Uuid::new_v4();
     client(&app)
-        .claim_run(run_id, app.system_id)
+        .claim_run(run_id, app.system_id, None)
         .await
         .expect("ours");
     let path = format!("/api/ingest/runs/{run_id}/checkpoint");
@@ -344,7 +373,7 @@ async fn what_is_remembered_survives_a_restart() {
     let mut app = TestApp::start().await;
     let run_id = Uuid::new_v4();
     client(&app)
-        .claim_run(run_id, app.system_id)
+        .claim_run(run_id, app.system_id, None)
         .await
         .expect("ours");
     let entries = vec![entry("users", "", json!({"link": "next"}))];
@@ -362,7 +391,7 @@ async fn what_is_remembered_survives_a_restart() {
     assert_eq!(client.checkpoint(run_id).await.expect("entries"), entries);
     assert_eq!(
         client
-            .claim_run(run_id, app.system_id)
+            .claim_run(run_id, app.system_id, None)
             .await
             .expect("ours")
             .epoch,

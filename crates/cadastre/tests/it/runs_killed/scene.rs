@@ -1,0 +1,287 @@
+//! The real commands on a PostgreSQL that keeps what it confirmed, all of which can be killed.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use embedded_postgres::{Server, Settings};
+use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec};
+use ingest_api::{migrate, secret::write_new_key};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tempfile::TempDir;
+
+use crate::{
+    command::worker_command,
+    register::{Register, new_key},
+};
+use contract::Permission;
+
+/// A guard against waiting for ever, no promise.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A process that ends with the value, by its own id.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Process {
+    fn spawn(command: &mut Command, log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log);
+        let log = log.expect("a log");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the same log"))
+            .stderr(log)
+            .spawn();
+        Self(child.expect("runs"))
+    }
+
+    /// SIGKILL: it has no chance to finish anything.
+    fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        self.0.wait().expect("collected");
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.0.id() as i32);
+        kill(pid, signal).expect("the signal is sent");
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("asked").is_some()
+    }
+}
+
+/// A tenant, a server, PostgreSQL and two workers.
+pub struct Scene {
+    pub register: Register,
+    workers: Vec<Process>,
+    /// Process ids of workers that were killed.
+    gone: Vec<String>,
+    worker_key: String,
+    server: Process,
+    listen: SocketAddr,
+    database: SecretString,
+    /// `None` while it is down.
+    postgres: Option<Server>,
+    settings: Settings,
+    folder: TempDir,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["server.log", "workers.log"] {
+                let log = fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                let last = lines[lines.len().saturating_sub(60)..].join("\n");
+                eprintln!("last words of {name}:\n{last}");
+            }
+        }
+    }
+}
+
+impl Scene {
+    pub async fn start(spec: &TenantSpec, options: SimOptions) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().expect("a folder");
+        // The account that PostgreSQL runs as must be able to come here.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+        let mut settings = Settings::new(folder.path().join("postgres"));
+        let postgres = Server::start(settings.clone()).await.expect("starts");
+        // The same address after every start.
+        settings.port = Some(postgres.port());
+        let database = postgres.url();
+        migrate(&database).await.expect("migrates");
+        let pool = PgPoolOptions::new()
+            .max_connections(4)
+            .connect(database.expose_secret())
+            .await
+            .expect("connects");
+        write_new_key(&folder.path().join("keys"), "key-1").expect("a key");
+        let simulator = Simulator::start(Tenant::generate(spec), options).await;
+        let simulator = simulator.expect("a simulated tenant");
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (server, listen) = serve(folder.path(), &database, listen).await;
+        let worker_key = new_key(&pool, &[Permission::Ingest, Permission::Jobs]).await;
+        let base_url = format!("http://{listen}");
+        let key = new_key(&pool, &Permission::ALL).await;
+        let mut scene = Self {
+            register: Register::over(pool, simulator, base_url, key),
+            workers: Vec::new(),
+            gone: Vec::new(),
+            worker_key,
+            server,
+            listen,
+            database,
+            postgres: Some(postgres),
+            settings,
+            folder,
+        };
+        for _ in 0..2 {
+            scene.start_worker().await;
+        }
+        scene
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.register.pool
+    }
+
+    async fn start_worker(&mut self) {
+        let mut command = Command::new(worker_command().await);
+        command
+            .env_clear()
+            .env("CADASTRE_API_BASE_URL", format!("http://{}", self.listen))
+            .env("CADASTRE_API_KEY", &self.worker_key)
+            .env("CADASTRE_ALLOW_HOSTS", "127.0.0.1")
+            .arg("--claim");
+        let log = self.folder.path().join("workers.log");
+        self.workers.push(Process::spawn(&mut command, &log));
+    }
+
+    /// Which of the workers has a job; the first one when none has.
+    async fn busy(&self) -> usize {
+        let sql = "select split_part(worker, ' ', 2) from jobs where lease_until is not null";
+        let busy: Option<String> = sqlx::query_scalar(sql)
+            .fetch_optional(self.pool())
+            .await
+            .ok()
+            .flatten();
+        let is_busy = |worker: &Process| busy == Some(worker.0.id().to_string());
+        self.workers.iter().position(is_busy).unwrap_or(0)
+    }
+
+    /// Kills the worker that has the job, and starts another one.
+    pub async fn kill_worker(&mut self) {
+        let mut worker = self.workers.remove(self.busy().await);
+        worker.kill();
+        self.gone.push(worker.0.id().to_string());
+        self.start_worker().await;
+    }
+
+    /// Lets the worker that has the job sleep until its lease is over and some time more, while the other one goes on.
+    pub async fn freeze_worker(&mut self, sleep: Duration) {
+        let asleep = self.busy().await;
+        self.workers[asleep].signal(Signal::SIGSTOP);
+        let pid = self.workers[asleep].0.id().to_string();
+        let until = Instant::now() + sleep;
+        while Instant::now() < until {
+            self.gone.push(pid.clone());
+            self.hurry().await;
+            self.gone.pop();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.workers[asleep].signal(Signal::SIGCONT);
+    }
+
+    /// Kills the server and starts it again.
+    pub async fn kill_server(&mut self) {
+        self.server.kill();
+        self.serve().await;
+    }
+
+    async fn serve(&mut self) {
+        let served = serve(self.folder.path(), &self.database, self.listen).await;
+        (self.server, self.listen) = served;
+    }
+
+    /// Kills PostgreSQL and starts it again.
+    pub async fn kill_postgres(&mut self) {
+        let postgres = self.postgres.take().expect("it runs");
+        kill(Pid::from_raw(postgres.pid()), Signal::SIGKILL).expect("the signal is sent");
+        // Collects the dead process and lets go of the folder.
+        postgres.stop().await.expect("let go of");
+        let again = Server::start(self.settings.clone()).await;
+        self.postgres = Some(again.expect("starts again"));
+        if self.server.has_ended() {
+            self.serve().await;
+        }
+    }
+
+    /// Time passes: the leases of workers that are gone are over, and so are the waits between attempts.
+    pub async fn hurry(&self) {
+        for sql in [
+            "update jobs set lease_until = now() where lease_until > now() and split_part(worker, ' ', 2) = any ($1)",
+            "update jobs set not_before = now() where state = 'queued' and not_before > now() and $1::text[] is not null",
+        ] {
+            // The database may just be away; the next call comes soon.
+            let _ = sqlx::query(sql).bind(&self.gone).execute(self.pool()).await;
+        }
+    }
+
+    /// Asks until the database answers what is hoped for.
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        hoped: impl AsyncFn(&PgPool) -> sqlx::Result<Option<T>>,
+    ) -> T {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            self.hurry().await;
+            if let Ok(Some(found)) = hoped(self.pool()).await {
+                return found;
+            }
+            assert!(Instant::now() < give_up, "{what} never came");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Starts the server, until it stays: the database may be away, or the port taken for a moment.
+async fn serve(
+    folder: &Path,
+    database: &SecretString,
+    listen: SocketAddr,
+) -> (Process, SocketAddr) {
+    let log = folder.join("server.log");
+    let addresses = || -> Vec<SocketAddr> {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let addresses = text.lines().filter_map(|line| {
+            line.split_once("Register ")?
+                .1
+                .trim()
+                .strip_prefix("http://")
+        });
+        addresses
+            .map(|address| address.parse().expect("an address"))
+            .collect()
+    };
+    let before = addresses().len();
+    let spawn = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cadastre"));
+        command
+            .arg("up")
+            .env("DATABASE_URL", database.expose_secret())
+            .env("CADASTRE_LISTEN", listen.to_string())
+            .env("CADASTRE_KEY_FILE", folder.join("keys"));
+        Process::spawn(&mut command, &log)
+    };
+    let mut server = spawn();
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if let Some(address) = addresses().get(before) {
+            return (server, *address);
+        }
+        if server.has_ended() {
+            server = spawn();
+        }
+        assert!(Instant::now() < give_up, "the server does not start");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,7 @@
+//! Jobs: who gets them, who may speak for them, how they end.
+
+mod bench;
+mod contested;
+mod model;
+mod schedules;
+mod told;
