@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing of the things named: compiler, postgres, curl, python, cargo-deny.
+# Installs what is missing of the things named: compiler, postgres, curl, python, node, oidc-provider, cargo-deny.
 # With CADASTRE_NO_INSTALL=1 it only says what is missing, and how to get it, and fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,6 +35,14 @@ has_postgres() {
     )
     return 1
 }
+
+# The provider of the sign-in's tests runs on it.
+has_node() {
+    command -v npm >/dev/null &&
+        node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null
+}
+
+has_oidc-provider() { has_oidc_provider; }
 
 has_cargo-deny() { [[ -x $(cargo_deny) ]]; }
 
@@ -89,6 +97,12 @@ apt_install_postgres() {
     trap - EXIT
 }
 
+# Debian 12 and Ubuntu 22.04 have an older one.
+apt_install_node() {
+    apt_install nodejs npm
+    has_node || give_up "The Node.js of this distribution is too old:" node
+}
+
 how_to_get() {
     case $1-$system in
         compiler-apt) echo "apt-get install gcc libc6-dev" ;;
@@ -102,6 +116,9 @@ how_to_get() {
         python-apt) echo "apt-get install python3 python3-venv" ;;
         python-brew) echo "brew install python" ;;
         python-*) echo "install Python 3.11 or newer, with venv" ;;
+        node-brew) echo "brew install node" ;;
+        node-*) echo "install Node.js 20 or newer, with npm (https://nodejs.org)" ;;
+        oidc-provider-*) echo "scripts/deps.sh oidc-provider" ;;
         cargo-deny-*) echo "scripts/deps.sh cargo-deny" ;;
     esac
 }
@@ -114,6 +131,9 @@ install() {
         curl-apt) apt_install curl ca-certificates ;;
         python-apt) apt_install python3 python3-venv ;;
         python-brew) quietly brew install python ;;
+        node-apt) apt_install_node ;;
+        node-brew) quietly brew install node ;;
+        oidc-provider-*) quietly install_oidc_provider ;;
         cargo-deny-*) install_cargo_deny ;;
     esac
 }
@@ -162,7 +182,7 @@ fi
 wanted=() impossible=() optional=
 for need in "${missing[@]}"; do
     case $need-$installer in
-        cargo-deny-* | *-apt | postgres-brew | python-brew) wanted+=("$need") ;;
+        cargo-deny-* | oidc-provider-* | *-apt | postgres-brew | python-brew | node-brew) wanted+=("$need") ;;
         # The program downloads a server where it finds none.
         postgres-*) optional=postgres ;;
         *) impossible+=("$need") ;;

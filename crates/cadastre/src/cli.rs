@@ -4,7 +4,11 @@ use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use ingest_api::{ServerSettings, auth::Doors};
+use ingest_api::{
+    ServerSettings,
+    auth::Doors,
+    people::{self, SignInArgs},
+};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -75,6 +79,8 @@ struct UpArgs {
     keys: ingest_api::secret::KeySource,
     #[command(flatten)]
     doors: Doors,
+    #[command(flatten)]
+    sign_in: SignInArgs,
 }
 
 /// Runs the command with the process' arguments.
@@ -122,6 +128,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn up(args: UpArgs) -> anyhow::Result<()> {
+    let people = args.sign_in.checked()?;
+    let public_url = people.public_url.clone();
     // Before the database: an address that is taken is found out at once.
     let listener = server::listen(args.listen, false).await?;
     let place = args.database.place()?;
@@ -130,11 +138,15 @@ async fn up(args: UpArgs) -> anyhow::Result<()> {
     println!("Database   {}", place.describe());
     let settings = ServerSettings {
         doors: args.doors,
+        people,
         ..ServerSettings::default()
     };
     let mut server =
         server::RunningServer::start_with(&place.url, keyring, listener, settings).await?;
     println!("Register   {}", server.base_url);
+    if place.is_our_own() {
+        invite_admin(&server, public_url.as_ref()).await?;
+    }
     println!(
         "\nMake a key:   cadastre keys create --name 'my crawler' --permission ingest\nStop:         Ctrl-C"
     );
@@ -148,6 +160,25 @@ async fn up(args: UpArgs) -> anyhow::Result<()> {
     }
     place.close().await?;
     ended
+}
+
+/// Prints the link for the first admin, where there is none and a browser can reach the server.
+async fn invite_admin(
+    server: &server::RunningServer,
+    public_url: Option<&url::Url>,
+) -> anyhow::Result<()> {
+    let base = match public_url {
+        Some(url) => url.origin().ascii_serialization(),
+        None if server.is_local => server.base_url.clone(),
+        None => return Ok(()),
+    };
+    let link = people::bootstrap_link(&server.pool, &base)
+        .await
+        .context("making the link for the first admin")?;
+    if let Some(link) = link {
+        println!("\nBecome admin: {link}\n              (in a browser, once, within the hour)");
+    }
+    Ok(())
 }
 
 /// Ends with Ctrl-C or SIGTERM.

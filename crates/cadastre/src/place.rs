@@ -131,6 +131,11 @@ impl Place {
 }
 
 impl OpenPlace {
+    /// Is it a PostgreSQL that we started ourselves?
+    pub const fn is_our_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// What serves it, in words.
     pub fn describe(&self) -> String {
         match &self.own {

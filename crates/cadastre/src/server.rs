@@ -22,6 +22,8 @@ pub struct RunningServer {
     pub pool: PgPool,
     /// Its address, such as `http://127.0.0.1:8080`.
     pub base_url: String,
+    /// Does only this machine reach it?
+    pub is_local: bool,
     stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -57,7 +59,8 @@ impl RunningServer {
         secret::unlock(&pool, &keyring)
             .await
             .context("checking the keys for secrets")?;
-        let base_url = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
+        let base_url = format!("http://{address}");
         let stop = CancellationToken::new();
         let state = AppState {
             keyring,
@@ -67,6 +70,7 @@ impl RunningServer {
         Ok(Self {
             pool,
             base_url,
+            is_local: address.ip().is_loopback(),
             stop,
             task,
         })

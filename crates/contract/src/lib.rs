@@ -34,6 +34,7 @@ mod envelope;
 mod held;
 mod job;
 mod key;
+mod people;
 mod problem;
 mod run;
 mod schedule;
@@ -72,6 +73,9 @@ pub use job::{
     NewLogLine, Progress,
 };
 pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, UpdateKey, WhoAmI};
+pub use people::{
+    CreateToken, Me, NewRoleMapping, Role, RoleMapping, SignedInBy, UpdateRoleMapping,
+};
 pub use problem::Problem;
 pub use run::{CollectionReport, CollectionStatus, Failure, RunOutcome, RunReport, Traffic};
 pub use schedule::{Overlap, Schedule, Schedules, SlotOutcome, WriteSchedule};

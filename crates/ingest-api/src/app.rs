@@ -34,6 +34,7 @@ use crate::{
     memory::{Memory, PATIENCE},
     merge::News,
     openapi::{self, Routes},
+    people::{self, People},
     read,
     record::Schemas,
     retention::{self, Retention},
@@ -77,6 +78,8 @@ pub struct AppState {
     pub attributes: Attributes,
     /// What this server remembers of keys and of who tries them.
     pub gatekeeper: auth::Gatekeeper,
+    /// How people sign in, and who is signed in.
+    pub people: People,
     /// Jobs for workers, and the schedules that ask for them.
     pub jobs: Jobs,
     /// How long what is kept.
@@ -104,6 +107,7 @@ impl AppState {
             statistics: Statistics::new(pool.clone()),
             refresher: ViewRefresher::new(pool.clone()),
             attributes: Attributes::new(pool.clone(), settings.attributes.clone()),
+            people: People::new(settings.people.clone()),
             jobs: Jobs::new(pool.clone(), settings.jobs.clone()),
             pool,
             schemas: Arc::new(Schemas::compile()),
@@ -134,6 +138,7 @@ pub fn routes() -> Routes {
         .merge(health::routes())
         .merge(openapi::routes())
         .merge(auth::routes())
+        .merge(people::routes())
         .merge(audit::routes())
         .merge(ingest::routes())
         .merge(session::routes())
@@ -226,6 +231,7 @@ pub async fn serve(
     state: AppState,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
+    state.people.listens_on(listener.local_addr()?);
     let background = TaskTracker::new();
     background.spawn(state.statistics.clone().run(stop.clone()));
     background.spawn(state.refresher.clone().run(stop.clone()));

@@ -5,7 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use secrecy::SecretString;
 
 use crate::{
-    attributes, auth::Doors, body::Pace, database::DatabaseSettings, job, retention::Retention,
+    attributes,
+    auth::Doors,
+    body::Pace,
+    database::DatabaseSettings,
+    job,
+    people::{self, SignInArgs},
+    retention::Retention,
     secret::KeySource,
 };
 
@@ -38,6 +44,9 @@ pub struct Config {
     /// Who is believed about addresses, and how many wrong keys are looked at.
     #[command(flatten)]
     pub doors: Doors,
+    /// How people sign in.
+    #[command(flatten)]
+    pub sign_in: SignInArgs,
     /// How long what is kept.
     #[command(flatten)]
     pub retention: Retention,
@@ -88,6 +97,8 @@ pub struct ServerSettings {
     pub doors: Doors,
     /// How jobs are given to workers.
     pub jobs: job::Settings,
+    /// How people sign in.
+    pub people: people::Settings,
 }
 
 impl Default for ServerSettings {
@@ -102,6 +113,7 @@ impl Default for ServerSettings {
             attributes: attributes::Settings::default(),
             doors: Doors::default(),
             jobs: job::Settings::default(),
+            people: people::Settings::default(),
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::{merge::MergeError, query::QueryError};
 /// Why a request was not done, and what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// 401: no key, or none that works. Deliberately says no more.
-    #[error("a valid API key is needed")]
+    /// 401: no key or session, or none that works. Deliberately says no more.
+    #[error("a valid API key is needed, or a session")]
     Unauthenticated,
     /// 401: a key whose secret is right, but which has expired or was revoked.
     #[error("the key has been valid, but it is {0}")]

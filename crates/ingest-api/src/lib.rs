@@ -3,7 +3,7 @@
 //! Where things are: [`entity`] is what is known about each entity; [`record`] turns record texts into typed rows;
 //! [`merge`] writes a batch set-wise, with history; [`session`] and [`ingest`] are loads over HTTP; [`deletion`] is
 //! what may be removed and by whom; [`attributes`] is what has no core column, and columns for it; [`history`] tells what
-//! was, and who changed it; [`job`] is work for crawlers, [`schedule`] when it is asked for; [`retention`] is how long what is kept; [`auth`] is API keys; [`query`] is the language of
+//! was, and who changed it; [`job`] is work for crawlers, [`schedule`] when it is asked for; [`retention`] is how long what is kept; [`auth`] is who calls and API keys, [`people`] who signs in; [`query`] is the language of
 //! filters, orders and pages and its SQL; [`read`] answers questions from the views and lists the register's rows.
 //!
 //! Invariants:
@@ -52,6 +52,7 @@ pub mod ingest;
 pub mod job;
 pub mod merge;
 pub mod openapi;
+pub mod people;
 pub mod query;
 pub mod read;
 pub mod record;

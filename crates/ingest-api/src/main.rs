@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use anyhow::Context;
 use clap::Parser;
-use ingest_api::{AppState, Config, connect, migrate, secret, serve};
+use ingest_api::{AppState, Config, ServerSettings, connect, migrate, secret, serve};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -29,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
         .with_environment()
         .read()
         .context("reading the keys for secrets")?;
+    let people = config.sign_in.clone().checked()?;
     migrate(&config.database_url)
         .await
         .context("bringing the schema up to date")?;
@@ -60,7 +61,13 @@ async fn main() -> anyhow::Result<()> {
     let state = AppState {
         retention: config.retention.clone(),
         keyring,
-        ..AppState::with_settings(pool.clone(), config.server())
+        ..AppState::with_settings(
+            pool.clone(),
+            ServerSettings {
+                people,
+                ..config.server()
+            },
+        )
     };
     serve(listener, state, stop).await?;
     pool.close().await;

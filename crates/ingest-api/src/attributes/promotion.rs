@@ -282,7 +282,7 @@ async fn fitting_type(
          and a.entity = $3 and a.attribute = $4",
     )
     .bind(caller.workspace_id)
-    .bind(&caller.key.system_ids)
+    .bind(&caller.system_ids)
     .bind(entity.wire_name())
     .bind(attribute)
     .fetch_all(connection)
@@ -305,7 +305,7 @@ pub async fn one(
     );
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .bind(id)
         .fetch_optional(connection)
         .await?;
@@ -341,7 +341,7 @@ pub async fn page(
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .bind(wanted.entity.map(Entity::wire_name))
         .bind(wanted.state.map(PromotionState::wire_name))
         .bind(wanted.after)

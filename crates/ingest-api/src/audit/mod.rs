@@ -53,6 +53,15 @@ pub async fn record_by(connection: &mut PgConnection, entry: Entry<'_>) -> Resul
     write(connection, entry, &Origin::default()).await
 }
 
+/// Writes an entry about what came from somewhere, but from nobody with a key or a session.
+pub async fn record_from(
+    connection: &mut PgConnection,
+    entry: Entry<'_>,
+    origin: &Origin,
+) -> Result<(), sqlx::Error> {
+    write(connection, entry, origin).await
+}
+
 async fn write(
     connection: &mut PgConnection,
     entry: Entry<'_>,

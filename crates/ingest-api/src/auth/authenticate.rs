@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use sqlx::{PgPool, Row as _, postgres::PgRow};
+use uuid::Uuid;
 
 use super::{
-    ApiKey, Caller,
+    ApiKey, Caller, Who,
     address::{AddressRange, Origin},
     gatekeeper::Outcome,
     store::{COLUMNS, key_info},
 };
+use crate::people;
 
 /// What the database says to a key.
 pub enum Answer {
@@ -26,7 +28,7 @@ pub async fn authenticate(
     origin: &Origin,
 ) -> Result<Answer, sqlx::Error> {
     let found = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "select {COLUMNS}, workspace_id, secret_hash, coalesce(lineage, key_id) as lineage, \
+        "select {COLUMNS}, workspace_id, secret_hash, account_id, coalesce(lineage, key_id) as lineage, \
          expires_at is not null and expires_at <= now() as has_expired, \
          coalesce(last_used_at < now() - interval '1 minute', true) as is_use_news from api_keys where key_id = $1"
     )))
@@ -41,21 +43,30 @@ pub async fn authenticate(
     if !key.matches(&found.try_get::<Vec<u8>, _>("secret_hash")?) {
         return Ok(Answer::Refused(Outcome::Wrong));
     }
-    let caller = Caller {
-        workspace_id: found.try_get("workspace_id")?,
-        key: key_info(&found)?,
-        lineage: found.try_get("lineage")?,
-        origin: origin.clone(),
-    };
-    if caller.key.revoked_at.is_some() {
+    let key_info = key_info(&found)?;
+    if key_info.revoked_at.is_some() {
         return Ok(Answer::Refused(Outcome::Revoked));
     }
     if found.try_get("has_expired")? {
         return Ok(Answer::Refused(Outcome::Expired));
     }
-    if !is_allowed_from(caller.key.allowed_addresses.as_deref(), origin.address) {
+    if !is_allowed_from(key_info.allowed_addresses.as_deref(), origin.address) {
         return Ok(Answer::Refused(Outcome::Elsewhere));
     }
+    let account_id: Option<Uuid> = found.try_get("account_id")?;
+    let caller = Caller {
+        workspace_id: found.try_get("workspace_id")?,
+        system_ids: key_info.system_ids.clone(),
+        lineage: match account_id {
+            None => found.try_get("lineage")?,
+            Some(account_id) => people::lineage_of(account_id),
+        },
+        who: match account_id {
+            None => Who::Key(key_info),
+            Some(account_id) => people::by_token(pool, account_id, key_info).await?,
+        },
+        origin: origin.clone(),
+    };
     if found.try_get("is_use_news")? {
         note_use(pool, &key.id).await?;
     }
@@ -92,19 +103,23 @@ fn is_allowed_from(allowed: Option<&[String]>, address: Option<IpAddr>) -> bool 
     })
 }
 
-/// Does a caller's key still work from where the call came from?
-pub async fn still_works(pool: &PgPool, caller: &Caller) -> Result<bool, sqlx::Error> {
+/// Does a key still work from where the call came from?
+pub async fn still_works(
+    pool: &PgPool,
+    key_id: &str,
+    address: Option<IpAddr>,
+) -> Result<bool, sqlx::Error> {
     let allowed = sqlx::query(
         "select allowed_addresses from api_keys where key_id = $1 and revoked_at is null \
          and (expires_at is null or expires_at > now())",
     )
-    .bind(&caller.key.key_id)
+    .bind(key_id)
     .fetch_optional(pool)
     .await?;
     let allowed: Option<Option<Vec<String>>> = allowed
         .map(|row: PgRow| row.try_get("allowed_addresses"))
         .transpose()?;
-    Ok(allowed.is_some_and(|allowed| is_allowed_from(allowed.as_deref(), caller.origin.address)))
+    Ok(allowed.is_some_and(|allowed| is_allowed_from(allowed.as_deref(), address)))
 }
 
 #[cfg(test)]

@@ -1,47 +1,100 @@
-//! The extractor of the calling key.
+//! Who calls: a key, a person, or a person by a token of theirs.
 
-use std::time::Instant;
+use contract::{KeyInfo, Permission, Role, SignedInBy, SystemId};
+use uuid::Uuid;
 
-use axum::{
-    extract::{FromRef, FromRequestParts},
-    http::{header, request::Parts},
-};
-use contract::{KeyInfo, Permission, SystemId};
+use super::{address::Origin, life::Realm};
+use crate::error::ApiError;
 
-use super::{
-    ApiKey,
-    address::Origin,
-    authenticate::{Answer, authenticate},
-    gatekeeper::Outcome,
-    life::Realm,
-    notes::Notes,
-};
-use crate::{app::AppState, error::ApiError};
-
-/// Who calls: a key that exists, is not revoked and has not expired.
+/// Who calls, and what they may do now. Every handler starts from it, but those that need nobody.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The workspace that the key belongs to; nothing outside it exists for the caller.
+    /// The workspace of the key or the account; nothing outside it exists for the caller.
     pub workspace_id: i32,
-    /// The key.
-    pub key: KeyInfo,
+    /// The key or the person.
+    pub who: Who,
+    /// The systems that the caller may touch; `None` for all of the workspace.
+    pub system_ids: Option<Vec<SystemId>>,
     /// The key that this one came from by rotations, itself where there were none: what that one began is the caller's
-    /// too.
+    /// too. Of a person something that no key is called.
     pub lineage: String,
     /// Where the call came from.
     pub origin: Origin,
 }
 
+/// A key or a person.
+#[derive(Debug, Clone)]
+pub enum Who {
+    /// A key that exists, is not revoked and has not expired.
+    Key(KeyInfo),
+    /// A person with a session.
+    Person(Person),
+    /// A person by a personal token; the key's permissions are those of the person's role.
+    Token(KeyInfo, Person),
+}
+
+/// A person who is signed in.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The account.
+    pub account_id: Uuid,
+    /// The person's name.
+    pub display_name: String,
+    /// What the person may do now; `None` for nothing.
+    pub role: Option<Role>,
+    /// How this call is signed in.
+    pub signed_in_by: SignedInBy,
+    /// What is stored of the session's id; `None` for a token.
+    pub session: Option<[u8; 32]>,
+}
+
+impl Person {
+    fn permissions(&self) -> &'static [Permission] {
+        self.role.map_or(&[], Role::permissions)
+    }
+}
+
 impl Caller {
+    /// The key in use, where it is one.
+    pub fn key(&self) -> Option<&KeyInfo> {
+        match &self.who {
+            Who::Key(key) | Who::Token(key, _) => Some(key),
+            Who::Person(_) => None,
+        }
+    }
+
+    /// The id of a key that is no person's. What asks for it is for keys alone, by the permissions that persons never
+    /// have; were it asked for a person all the same, the database would refuse.
+    pub fn key_id(&self) -> Option<&str> {
+        match &self.who {
+            Who::Key(key) => Some(&key.key_id),
+            Who::Person(_) | Who::Token(..) => None,
+        }
+    }
+
+    /// The person, where it is one.
+    pub fn person(&self) -> Option<&Person> {
+        match &self.who {
+            Who::Key(_) => None,
+            Who::Person(person) | Who::Token(_, person) => Some(person),
+        }
+    }
+
+    /// What the caller may do.
+    pub fn permissions(&self) -> &[Permission] {
+        match &self.who {
+            Who::Key(key) => &key.permissions,
+            Who::Person(person) | Who::Token(_, person) => person.permissions(),
+        }
+    }
+
     /// Refuses a caller that lacks a permission.
     pub fn require(&self, permission: Permission) -> Result<(), ApiError> {
-        if self.key.permissions.contains(&permission) {
+        if self.permissions().contains(&permission) {
             return Ok(());
         }
-        Err(ApiError::Forbidden(format!(
-            "the key lacks the permission '{}'",
-            permission.wire_name()
-        )))
+        let name = permission.wire_name();
+        Err(self.lacks(&format!("the permission '{name}'")))
     }
 
     /// Refuses a caller that has none of some permissions; the last one is what it is told to lack.
@@ -56,10 +109,28 @@ impl Caller {
         outcome
     }
 
-    /// May the key touch this system? Whether the system exists is another question.
+    /// Refuses who may not ask for crawls: keys without `admin`, and people below contributors.
+    pub fn require_to_run(&self) -> Result<(), ApiError> {
+        match self.person() {
+            None => self.require(Permission::Admin),
+            Some(person) if person.role >= Some(Role::Contributor) => Ok(()),
+            Some(_) => Err(self.lacks("the role 'contributor'")),
+        }
+    }
+
+    fn lacks(&self, what: &str) -> ApiError {
+        ApiError::Forbidden(match self.person().map(|person| person.role) {
+            None => format!("the key lacks {what}"),
+            Some(Some(role)) => format!("a {} lacks {what}", role.wire_name()),
+            Some(None) => {
+                "you are signed in, but without rights: no group of yours has a role here; ask an admin".into()
+            }
+        })
+    }
+
+    /// May the caller touch this system? Whether the system exists is another question.
     pub fn may_touch(&self, system_id: SystemId) -> bool {
-        self.key
-            .system_ids
+        self.system_ids
             .as_ref()
             .is_none_or(|systems| systems.contains(&system_id))
     }
@@ -68,147 +139,24 @@ impl Caller {
     pub fn realm(&self) -> Realm<'_> {
         Realm {
             workspace_id: self.workspace_id,
-            system_ids: self.key.system_ids.as_deref(),
+            system_ids: self.system_ids.as_deref(),
         }
     }
 
     /// How the caller is named in the audit log.
     pub fn actor(&self) -> String {
-        format!("key:{} ({})", self.key.key_id, self.key.name)
-    }
-}
-
-/// What a request shows at the door.
-enum Shown {
-    /// Nothing.
-    Nothing,
-    /// Something that cannot be a key.
-    Nonsense,
-    /// A key in good form.
-    Key(ApiKey),
-}
-
-fn shown(parts: &Parts) -> Shown {
-    let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
-    let value = match (headers.next(), headers.next()) {
-        (None, _) => return Shown::Nothing,
-        (Some(value), None) => value,
-        (Some(_), Some(_)) => return Shown::Nonsense,
-    };
-    value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .and_then(|(_, key)| ApiKey::parse(key))
-        .map_or(Shown::Nonsense, Shown::Key)
-}
-
-/// A door for one request.
-struct Door<'a> {
-    state: &'a AppState,
-    origin: &'a Origin,
-    now: Instant,
-}
-
-impl Door<'_> {
-    /// Refuses at once where too many keys were refused lately, without a look at this one.
-    fn is_open(&self, key_id: Option<&str>) -> Result<(), ApiError> {
-        let wait = self
-            .origin
-            .address
-            .and_then(|address| self.state.gatekeeper.is_shut(address, key_id, self.now));
-        wait.map_or(Ok(()), |seconds| Err(too_many_refused(seconds)))
-    }
-
-    /// Counts a key that was refused, and says what its holder may know of the reason.
-    fn refuse(&self, key_id: &str, outcome: Outcome) -> ApiError {
-        let gatekeeper = &self.state.gatekeeper;
-        gatekeeper.note(key_id, outcome, self.origin.address);
-        let wait = self
-            .origin
-            .address
-            .and_then(|address| gatekeeper.refused(address, self.now));
-        if let Some(seconds) = wait {
-            return too_many_refused(seconds);
-        }
-        match outcome {
-            Outcome::Expired => ApiError::KeyEnded("expired"),
-            Outcome::Revoked => ApiError::KeyEnded("revoked"),
-            Outcome::Elsewhere => ApiError::WrongAddress(self.origin.address),
-            Outcome::Used | Outcome::Wrong | Outcome::Limited => ApiError::Unauthenticated,
-        }
-    }
-
-    /// Counts a call with a key that works, and refuses it when there were too many.
-    fn enter(&self, caller: &Caller, notes: Option<&Notes>) -> Result<(), ApiError> {
-        let (gatekeeper, key_id) = (&self.state.gatekeeper, caller.key.key_id.as_str());
-        if let Some(address) = self.origin.address {
-            gatekeeper.welcome(address, key_id);
-        }
-        let allowance = caller
-            .key
-            .requests_per_minute
-            .map(|limit| gatekeeper.allowance(key_id, limit, self.now));
-        if let (Some(notes), Some(allowance)) = (notes, allowance) {
-            notes.set(allowance);
-        }
-        let outcome = match allowance {
-            Some(allowance) if !allowance.is_allowed => Outcome::Limited,
-            _ => Outcome::Used,
-        };
-        gatekeeper.note(key_id, outcome, self.origin.address);
-        match allowance {
-            Some(allowance) if !allowance.is_allowed => Err(ApiError::TooMany {
-                detail: format!("the key may be used {} times a minute", allowance.limit),
-                seconds: allowance.seconds,
-            }),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn too_many_refused(seconds: u32) -> ApiError {
-    ApiError::TooMany {
-        detail: "too many keys were refused to this address".into(),
-        seconds,
-    }
-}
-
-impl<S> FromRequestParts<S> for Caller
-where
-    S: Send + Sync,
-    AppState: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let state = &AppState::from_ref(state);
-        let origin = parts
-            .extensions
-            .get::<Origin>()
-            .cloned()
-            .unwrap_or_default();
-        let door = Door {
-            state,
-            origin: &origin,
-            now: Instant::now(),
-        };
-        let key = match shown(parts) {
-            Shown::Nothing => return Err(ApiError::Unauthenticated),
-            Shown::Nonsense => {
-                door.is_open(None)?;
-                return Err(door.refuse("", Outcome::Wrong));
+        match &self.who {
+            Who::Key(key) => format!("key:{} ({})", key.key_id, key.name),
+            Who::Person(person) => person_named(person.account_id, &person.display_name),
+            Who::Token(key, person) => {
+                let name = person_named(person.account_id, &person.display_name);
+                format!("{name} by token {}", key.key_id)
             }
-            Shown::Key(key) => key,
-        };
-        door.is_open(Some(&key.id))?;
-        match authenticate(&state.pool, &key, &origin).await? {
-            Answer::Works(caller) => {
-                door.enter(&caller, parts.extensions.get())?;
-                Ok(*caller)
-            }
-            Answer::Refused(outcome) => Err(door.refuse(&key.id, outcome)),
         }
     }
+}
+
+/// How a person is named in the audit log.
+pub fn person_named(account_id: Uuid, display_name: &str) -> String {
+    format!("person:{account_id} ({display_name})")
 }

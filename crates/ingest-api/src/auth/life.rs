@@ -69,9 +69,11 @@ pub async fn rotate(
     let Some(old) = hold(&mut *connection, realm, key_id).await? else {
         return Ok(None);
     };
-    // Held now: a revocation was before, and is seen here, or comes after, and finds the new key.
+    // Held now: a revocation was before, and is seen here, or comes after, and finds the new key. A person's token is
+    // not replaced: the new one would be nobody's.
     let works: bool = sqlx::query_scalar(
-        "select revoked_at is null and (expires_at is null or expires_at > now()) from api_keys where key_id = $1",
+        "select revoked_at is null and (expires_at is null or expires_at > now()) and account_id is null \
+         from api_keys where key_id = $1",
     )
     .bind(key_id)
     .fetch_one(&mut *connection)

@@ -1,4 +1,4 @@
-//! API keys: who calls, and what they may do.
+//! Who calls, and what they may do: keys here, people and their sessions in `people`.
 //!
 //! A key is `fgc_<key id>_<secret>_<checksum>`. The database holds the id and a hash of the secret; 256 random bits
 //! need no slow hash. [`Caller`] is the extractor that every handler starts from, but for the health probes and the API's
@@ -11,6 +11,7 @@ mod authenticate;
 mod bucket;
 mod caller;
 mod docs;
+mod door;
 mod gatekeeper;
 mod key;
 mod life;
@@ -22,13 +23,15 @@ mod uses;
 mod watch;
 
 pub use address::{AddressRange, InvalidRange, Origin, Peer};
-pub use caller::Caller;
+pub use caller::{Caller, Person, Who, person_named};
 pub use gatekeeper::Gatekeeper;
-pub use key::{ApiKey, GeneratedKey};
-pub use life::{Realm, revoke as revoke_key, rotate as rotate_key};
+pub use key::{ApiKey, GeneratedKey, is_key_id};
+pub use life::{DEFAULT_LIFETIME, Realm, revoke as revoke_key, rotate as rotate_key};
 pub use notes::note;
 pub use routes::routes;
+pub(crate) use routes::{addresses_of, name_of, shown_once};
 pub use settings::Doors;
+pub(crate) use store::{COLUMNS as KEY_COLUMNS, key_info};
 pub use store::{KeyError, Limits, NewKey, create_key, limit as limit_key, list as list_keys};
 pub use uses::{keep as keep_uses, write as write_uses};
 pub use watch::Watch;

@@ -45,11 +45,14 @@ pub fn routes() -> Routes {
         .post("/api/admin/keys/{keyId}/revoke", revoke, docs::revoke())
 }
 
-async fn whoami(caller: Caller) -> Json<WhoAmI> {
-    Json(WhoAmI {
-        key: caller.key,
+async fn whoami(caller: Caller) -> Result<Json<WhoAmI>, ApiError> {
+    let key = caller
+        .key()
+        .ok_or_else(|| ApiError::Forbidden("this is for keys; people ask /api/me".into()))?;
+    Ok(Json(WhoAmI {
+        key: key.clone(),
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
-    })
+    }))
 }
 
 async fn list(
@@ -61,7 +64,7 @@ async fn list(
         store::list(
             &state.pool,
             caller.workspace_id,
-            caller.key.system_ids.as_deref(),
+            caller.system_ids.as_deref(),
         )
         .await?,
     ))
@@ -107,7 +110,7 @@ async fn create(
         workspace_id: caller.workspace_id,
         name,
         permissions: wanted.permissions,
-        system_ids: wanted.system_ids.or_else(|| caller.key.system_ids.clone()),
+        system_ids: wanted.system_ids.or_else(|| caller.system_ids.clone()),
         expires_at: Some(
             wanted
                 .expires_at
@@ -261,8 +264,13 @@ async fn rotate_own(
     caller: Caller,
     query: InQuery<RotateOwnQuery>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
+    let key_id = caller
+        .key_id()
+        .ok_or_else(|| {
+            ApiError::Forbidden("this is for keys of programs; people make another token".into())
+        })?
+        .to_owned();
     let grace = grace_of(query.read()?.grace_seconds, MIN_OWN_GRACE_SECONDS)?;
-    let key_id = caller.key.key_id.clone();
     // Ended since it was looked at.
     let created = replace(state, caller, key_id, grace).await?;
     created.ok_or(ApiError::Unauthenticated)
@@ -314,7 +322,8 @@ async fn replace(
     .await
 }
 
-fn shown_once(generated: &GeneratedKey, info: KeyInfo) -> CreatedKey {
+/// What is answered where a key is made.
+pub fn shown_once(generated: &GeneratedKey, info: KeyInfo) -> CreatedKey {
     CreatedKey {
         key: generated.key.expose_secret().to_owned(),
         info,
@@ -334,7 +343,8 @@ fn may_be_key(key_id: &str) -> Result<(), ApiError> {
     }
 }
 
-fn name_of(text: &str) -> Result<String, ApiError> {
+/// A name for a key.
+pub fn name_of(text: &str) -> Result<String, ApiError> {
     let name = text.trim();
     if (1..=200).contains(&name.chars().count()) {
         return Ok(name.to_owned());
@@ -345,7 +355,8 @@ fn name_of(text: &str) -> Result<String, ApiError> {
     ))
 }
 
-fn addresses_of(texts: Option<&[String]>) -> Result<Option<Vec<AddressRange>>, ApiError> {
+/// The addresses and networks that a key works from.
+pub fn addresses_of(texts: Option<&[String]>) -> Result<Option<Vec<AddressRange>>, ApiError> {
     let Some(texts) = texts else {
         return Ok(None);
     };

@@ -36,6 +36,20 @@ impl SmallBody {
     }
 }
 
+impl SmallBody {
+    /// The body as a form of HTML.
+    pub fn form<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        if self.media_type != "application/x-www-form-urlencoded" {
+            return Err(ApiError::UnsupportedMediaType(
+                "Content-Type must be application/x-www-form-urlencoded".into(),
+            ));
+        }
+        let text = inflate(self.encoding, self.bytes.clone(), MAX_BYTES)?;
+        serde_urlencoded::from_bytes(&text)
+            .map_err(|error| ApiError::bad_body(format!("the form cannot be read: {error:.200}")))
+    }
+}
+
 impl FromRequest<AppState> for SmallBody {
     type Rejection = ApiError;
 

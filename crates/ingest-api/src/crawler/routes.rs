@@ -146,7 +146,7 @@ async fn require_system(
     system_id: Option<contract::SystemId>,
 ) -> Result<(), ApiError> {
     let is_good = match system_id {
-        None => caller.key.system_ids.is_none(),
+        None => caller.system_ids.is_none(),
         Some(system_id) => system::is_visible(&state.pool, caller, system_id).await?,
     };
     if is_good {

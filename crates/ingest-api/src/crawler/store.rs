@@ -148,7 +148,7 @@ pub async fn page(
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .bind(after)
         .bind(i64::from(limit))
         .fetch_all(connection)
@@ -187,7 +187,7 @@ async fn visible(
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(crawler_id)
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .fetch_optional(connection)
         .await?;
     row.as_ref().map(read).transpose()

@@ -67,7 +67,7 @@ pub async fn page(
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .bind(wanted.state.map(ChangeSetState::wire_name))
         .bind(wanted.system_id)
         .bind(wanted.entity.map(Entity::wire_name))
@@ -95,7 +95,7 @@ pub async fn one(pool: &PgPool, caller: &Caller, id: Uuid) -> Result<ChangeSet, 
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id)
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .fetch_optional(pool)
         .await?;
     read(&row.ok_or_else(not_found)?)

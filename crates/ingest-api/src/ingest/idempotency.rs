@@ -48,7 +48,7 @@ impl Idempotency {
         caller: &Caller,
     ) -> Result<Option<(StatusCode, IngestAnswer)>, ApiError> {
         sqlx::query("select pg_advisory_xact_lock(hashtextextended($1 || '|' || $2, 1))")
-            .bind(&caller.key.key_id)
+            .bind(caller.key_id())
             .bind(&self.key)
             .execute(&mut *connection)
             .await?;
@@ -56,7 +56,7 @@ impl Idempotency {
             "select body_hash, status, answer from idempotent_answers where key_id = $1 and idempotency_key = $2 \
              and created_at > now() - interval '24 hours'",
         )
-        .bind(&caller.key.key_id)
+        .bind(caller.key_id())
         .bind(&self.key)
         .fetch_optional(connection)
         .await?;
@@ -88,7 +88,7 @@ impl Idempotency {
              on conflict (key_id, idempotency_key) do update set body_hash = excluded.body_hash, status = excluded.status, \
              answer = excluded.answer, created_at = now()",
         )
-        .bind(&caller.key.key_id)
+        .bind(caller.key_id())
         .bind(&self.key)
         .bind(self.body_hash.as_slice())
         .bind(status.as_u16() as i16)

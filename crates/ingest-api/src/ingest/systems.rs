@@ -143,7 +143,7 @@ async fn open(
         SyncMode::Full => "full",
         SyncMode::Delta => "delta",
     })
-    .bind(&caller.key.key_id)
+    .bind(caller.key_id())
     .execute(connection)
     .await?;
     Ok(())

@@ -72,7 +72,7 @@ async fn introduce(state: &AppState, caller: &Caller, wanted: &ClaimJob) -> Resu
         .bind(caller.workspace_id)
         .bind(&wanted.worker)
         .bind(&wanted.version)
-        .bind(&caller.key.key_id)
+        .bind(caller.key_id())
         .execute(&state.pool)
         .await?;
         Ok(())
@@ -184,7 +184,7 @@ async fn waiting(
          for update of j skip locked for no key update of c skip locked",
     )
     .bind(caller.workspace_id)
-    .bind(&caller.key.system_ids)
+    .bind(&caller.system_ids)
     .fetch_optional(connection)
     .await
 }

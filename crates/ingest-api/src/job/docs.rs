@@ -2,7 +2,7 @@
 
 use contract::{
     AppendLog, ClaimAnswer, ClaimJob, CreateJob, FinishJob, HeartbeatAnswer, Job, JobHeartbeat,
-    JobPage, LogPage, Permission,
+    JobPage, LogPage, Permission, Role,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -41,6 +41,7 @@ pub fn create() -> Operation {
     let operation = Operation::new(Tag::Jobs, "createJob", "Run a crawler now, or later")
         .says("`mode: full` reads everything, whatever could be told to have changed. The job waits until no other job of the crawler runs.")
         .needs(&[Permission::Admin])
+        .from_role(Role::Contributor)
         .takes::<CreateJob>(json!({"crawlerId": "6f1c3f2e-7a55-4a8e-9a71-0d5f5a1f9b10", "mode": "full"}))
         .answers::<Job>(201, "The job, queued.")
         .refuses(404, "There is no such crawler for this key.")
@@ -60,6 +61,7 @@ pub fn cancel() -> Operation {
     one("cancelJob", "End a job")
         .says("A job that waits ends at once. A worker learns of it with its next heartbeat, within seconds, and gives up what it has open; what landed stays.")
         .needs(&[Permission::Admin])
+        .from_role(Role::Contributor)
         .answers::<Job>(200, "The job; still `running` while its worker has not answered.")
         .refuses(409, "The job has ended.")
 }
@@ -68,6 +70,7 @@ pub fn retry() -> Operation {
     one("retryJob", "Try a job again")
         .says("It is queued with all its attempts, under a new run id.")
         .needs(&[Permission::Admin])
+        .from_role(Role::Contributor)
         .answers::<Job>(200, "The job, queued.")
         .refuses(409, "The job did not fail, is not dead and was not cancelled; or its crawler is switched off, or many of its jobs wait already.")
 }

@@ -137,7 +137,7 @@ pub async fn require_crawler(
     )
     .bind(crawler_id)
     .bind(caller.workspace_id)
-    .bind(&caller.key.system_ids)
+    .bind(&caller.system_ids)
     .fetch_optional(connection)
     .await?;
     enabled.ok_or_else(|| ApiError::NotFound("there is no such crawler".into()))
@@ -148,7 +148,7 @@ async fn create(
     caller: Caller,
     body: SmallBody,
 ) -> Result<(StatusCode, Json<Job>), ApiError> {
-    caller.require(Permission::Admin)?;
+    caller.require_to_run()?;
     let wanted: CreateJob = body.json()?;
     if !PRIORITIES.contains(&wanted.priority) {
         return Err(ApiError::bad_field(
@@ -230,7 +230,7 @@ async fn cancel(
     caller: Caller,
     InPath(job_id): InPath<Uuid>,
 ) -> Result<Json<Job>, ApiError> {
-    caller.require(Permission::Admin)?;
+    caller.require_to_run()?;
     let job = durable(async move {
         let mut transaction = state.pool.begin().await?;
         let (job, standing) = store::hold(&mut transaction, &caller, job_id).await?;
@@ -268,7 +268,7 @@ async fn retry(
     caller: Caller,
     InPath(job_id): InPath<Uuid>,
 ) -> Result<Json<Job>, ApiError> {
-    caller.require(Permission::Admin)?;
+    caller.require_to_run()?;
     let job = durable(async move {
         let mut transaction = state.pool.begin().await?;
         let (job, standing) = store::hold(&mut transaction, &caller, job_id).await?;

@@ -83,7 +83,7 @@ pub async fn page(pool: &PgPool, caller: &Caller, wanted: &Wanted) -> Result<Job
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .bind(wanted.state.map(JobState::wire_name))
         .bind(wanted.crawler_id)
         .bind(wanted.schedule_id)
@@ -133,7 +133,7 @@ async fn find(
 ) -> Result<(Job, Standing), ApiError> {
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .bind(job_id)
         .fetch_optional(connection)
         .await?

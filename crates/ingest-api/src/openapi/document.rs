@@ -41,13 +41,24 @@ fn describe(routes: Routes) -> Value {
             "schemas": schemas.finish(),
             "responses": problems::responses(&problem),
             "headers": problems::headers(),
-            "securitySchemes": {"apiKey": {
-                "type": "http",
-                "scheme": "bearer",
-                "bearerFormat": "fgc_…",
-                "description": "An API key. The names listed with an operation are the permissions of which the key \
-                    needs one; a key may also be limited to some systems.",
-            }},
+            "securitySchemes": {
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "fgc_…",
+                    "description": "An API key. The names listed with an operation are the permissions of which the key \
+                        needs one; a key may also be limited to some systems. A personal token is sent the same way, and \
+                        counts as its person.",
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "__Host-cadastre",
+                    "description": "A person's session. The name listed with an operation is the least role that may call \
+                        it; none stands for everybody who is signed in. Calls that change something send `X-CSRF-Token` \
+                        with what `GET /api/me` answers.",
+                },
+            },
         },
     })
 }

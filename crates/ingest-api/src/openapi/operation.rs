@@ -1,6 +1,6 @@
 //! What there is to know about one route.
 
-use contract::Permission;
+use contract::{Permission, Role};
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
@@ -32,6 +32,8 @@ pub enum Tag {
     Attributes,
     /// What reads sources.
     Crawlers,
+    /// People.
+    People,
     /// API keys.
     Keys,
     /// Who did what.
@@ -42,7 +44,7 @@ pub enum Tag {
 
 impl Tag {
     /// The chapters in their order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Records,
         Self::Sessions,
         Self::Held,
@@ -53,6 +55,7 @@ impl Tag {
         Self::History,
         Self::Attributes,
         Self::Crawlers,
+        Self::People,
         Self::Keys,
         Self::Audit,
         Self::Server,
@@ -71,6 +74,7 @@ impl Tag {
             Self::History => "History",
             Self::Attributes => "Attributes",
             Self::Crawlers => "Crawlers",
+            Self::People => "People",
             Self::Keys => "Keys",
             Self::Audit => "Audit",
             Self::Server => "Server",
@@ -102,6 +106,9 @@ impl Tag {
             Self::Crawlers => {
                 "What reads sources: settings with their versions, and secrets that are written and never shown."
             }
+            Self::People => {
+                "Signing in and out, who is signed in, personal tokens, and which groups give which role."
+            }
             Self::Keys => "API keys: the one in use, and those of the workspace.",
             Self::Audit => "Who did what to what, when, and from where.",
             Self::Server => "Health, and this description.",
@@ -116,8 +123,10 @@ pub enum Access {
     Public,
     /// Every key that works.
     AnyKey,
-    /// A key with one of these permissions.
-    OneOf(&'static [Permission]),
+    /// Every person who is signed in, with or without a role.
+    AnyPerson,
+    /// A key with one of these permissions, and people from a role on.
+    OneOf(&'static [Permission], Option<Role>),
 }
 
 struct Body {
@@ -174,10 +183,30 @@ impl Operation {
         self
     }
 
-    /// Only keys with one of these permissions may call.
+    /// Only keys with one of these permissions may call, and people whose role has one of them.
     #[must_use]
-    pub const fn needs(mut self, permissions: &'static [Permission]) -> Self {
-        self.access = Access::OneOf(permissions);
+    pub fn needs(mut self, permissions: &'static [Permission]) -> Self {
+        let role = Role::ALL.into_iter().find(|role| {
+            let of_role = role.permissions();
+            permissions.iter().any(|one| of_role.contains(one))
+        });
+        self.access = Access::OneOf(permissions, role);
+        self
+    }
+
+    /// People may call from this role on, whatever their permissions.
+    #[must_use]
+    pub const fn from_role(mut self, role: Role) -> Self {
+        if let Access::OneOf(permissions, _) = self.access {
+            self.access = Access::OneOf(permissions, Some(role));
+        }
+        self
+    }
+
+    /// For people, by session or personal token; not for keys.
+    #[must_use]
+    pub const fn for_people(mut self) -> Self {
+        self.access = Access::AnyPerson;
         self
     }
 
@@ -367,10 +396,14 @@ impl Operation {
         match self.access {
             Access::Public => json!([]),
             Access::AnyKey => json!([{"apiKey": []}]),
-            Access::OneOf(permissions) => permissions
-                .iter()
-                .map(|permission| json!({"apiKey": [permission.wire_name()]}))
-                .collect(),
+            Access::AnyPerson => json!([{"session": []}]),
+            Access::OneOf(permissions, role) => {
+                let keys = permissions
+                    .iter()
+                    .map(|permission| json!({"apiKey": [permission.wire_name()]}));
+                let people = role.map(|role| json!({"session": [role.wire_name()]}));
+                keys.chain(people).collect()
+            }
         }
     }
 
@@ -410,7 +443,7 @@ impl Operation {
         let from_access: &[u16] = match self.access {
             Access::Public => &[],
             // 403 also where no permission is asked for: the key may be one for other addresses.
-            Access::AnyKey | Access::OneOf(_) => &[401, 403, 429, 503],
+            Access::AnyKey | Access::AnyPerson | Access::OneOf(..) => &[401, 403, 429, 503],
         };
         let implied = from_access.iter().map(|status| (*status, None));
         for (status, when) in self.refusals.iter().copied().chain(implied) {

@@ -127,7 +127,7 @@ pub async fn export(
     };
     // What is wrong with the request shows with its first rows, as long as there is a status to answer.
     let first = export.chunk(&mut form, None).await?;
-    let (pieces, body) = body(Watch::over(&state.pool, caller));
+    let (pieces, body) = body(Watch::over(state, caller));
     tokio::spawn(async move {
         let outcome = export.send_all(form, first, &pieces).await;
         pieces.end(outcome).await;

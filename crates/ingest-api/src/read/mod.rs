@@ -72,7 +72,7 @@ async fn visible(state: &AppState, caller: &Caller, system_id: SystemId) -> Resu
 
 /// Answers that span systems are for keys that may read all of them.
 fn whole_workspace(caller: &Caller) -> Result<(), ApiError> {
-    if caller.key.system_ids.is_none() {
+    if caller.system_ids.is_none() {
         return Ok(());
     }
     Err(ApiError::Forbidden(
@@ -116,7 +116,7 @@ async fn find_principals(
     readable(&caller)?;
     let find = query.read()?;
     let limit = find.limit.unwrap_or(USUAL_PAGE);
-    let systems = caller.key.system_ids.as_deref();
+    let systems = caller.system_ids.as_deref();
     let items = views::find_principals(
         &state.pool,
         caller.workspace_id,
@@ -136,7 +136,7 @@ async fn find_resources(
     readable(&caller)?;
     let find = query.read()?;
     let limit = find.limit.unwrap_or(USUAL_PAGE);
-    let systems = caller.key.system_ids.as_deref();
+    let systems = caller.system_ids.as_deref();
     let items = views::find_resources(
         &state.pool,
         caller.workspace_id,

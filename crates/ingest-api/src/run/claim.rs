@@ -165,7 +165,7 @@ pub async fn touch(
         .bind(run_id)
         .bind(caller.workspace_id)
         .bind(&caller.lineage)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .fetch_optional(connection)
         .await?
         .ok_or_else(|| not_under_way(run_id))
@@ -184,7 +184,7 @@ pub async fn require_under_way(
         .bind(run_id)
         .bind(caller.workspace_id)
         .bind(&caller.lineage)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .fetch_one(connection)
         .await?;
     if is_there {

@@ -115,7 +115,7 @@ async fn store(
     .bind(report.run_id)
     .bind(caller.workspace_id)
     .bind(report.system_id)
-    .bind(&caller.key.key_id)
+    .bind(caller.key_id())
     .bind(outcome.as_str())
     .bind(report.started_at)
     .bind(report.finished_at)
@@ -177,7 +177,7 @@ async fn list(
     )
     .bind(caller.workspace_id)
     .bind(i64::from(latest.limit.unwrap_or(20).clamp(1, 200)))
-    .bind(&caller.key.system_ids)
+    .bind(&caller.system_ids)
     .fetch_all(&state.pool)
     .await?;
     let items = reports

@@ -73,7 +73,7 @@ pub async fn list(
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .bind(crawler_id)
         .fetch_all(connection)
         .await?;
@@ -94,7 +94,7 @@ pub async fn one(
     );
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(caller.workspace_id)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .bind(schedule_id)
         .fetch_optional(connection)
         .await?

@@ -181,7 +181,7 @@ pub async fn insert(
     .bind(scope_key(&wanted.scope))
     .bind(&wanted.source_filter)
     .bind(wanted.run_id)
-    .bind(&caller.key.key_id)
+    .bind(caller.key_id())
     .bind(match wanted.id_generation {
         IdGeneration::Native => "native",
         IdGeneration::Deterministic => "deterministic",
@@ -246,7 +246,7 @@ pub async fn require_visible(
     let is_visible = load.is_some_and(|(lineage, system_id)| match system_id {
         Some(system_id) => (lineage == caller.lineage || for_admin) && caller.may_touch(system_id),
         // A load of systems spans them: for the key that made it, and for admins of all of them.
-        None => lineage == caller.lineage || (for_admin && caller.key.system_ids.is_none()),
+        None => lineage == caller.lineage || (for_admin && caller.system_ids.is_none()),
     });
     if is_visible {
         Ok(())
@@ -324,7 +324,7 @@ pub async fn of_run(
         .bind(run_id)
         .bind(caller.workspace_id)
         .bind(&caller.lineage)
-        .bind(&caller.key.system_ids)
+        .bind(&caller.system_ids)
         .bind(after)
         .bind(limit)
         .fetch_all(connection)

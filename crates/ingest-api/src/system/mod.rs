@@ -61,7 +61,7 @@ pub async fn visible(pool: &PgPool, caller: &Caller) -> Result<Vec<SystemId>, sq
          and ($2::integer[] is null or system_id = any ($2)) order by system_id",
     )
     .bind(caller.workspace_id)
-    .bind(&caller.key.system_ids)
+    .bind(&caller.system_ids)
     .fetch_all(pool)
     .await
 }
@@ -208,7 +208,7 @@ async fn insert(
     key: &str,
     hash: &[u8],
 ) -> Result<(SystemId, Upserted), ApiError> {
-    if caller.key.system_ids.is_some() {
+    if caller.system_ids.is_some() {
         return Err(ApiError::Forbidden(
             "this key is limited to some systems and cannot add one".into(),
         ));

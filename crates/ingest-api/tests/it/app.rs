@@ -42,6 +42,20 @@ impl Drop for TestApp {
     }
 }
 
+/// A second server; stopped by the test that started it.
+pub struct Replica {
+    pub base: String,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+impl Replica {
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.server.await.expect("the server ends by itself");
+    }
+}
+
 /// An answer: status and body.
 #[derive(Debug)]
 pub struct Answer {
@@ -170,6 +184,21 @@ impl TestApp {
         self.server = Some(tokio::spawn(async move {
             serve(listener, state, stopping).await.expect("serves");
         }));
+    }
+
+    /// Another server on the same database.
+    pub async fn replica(&self, server: ServerSettings) -> Replica {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let stop = CancellationToken::new();
+        let state = AppState {
+            keyring: self.keyring.clone(),
+            ..AppState::with_settings(self.pool.clone(), server)
+        };
+        let stopping = stop.clone();
+        let server =
+            tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
+        Replica { base, stop, server }
     }
 
     /// The id of a key.

@@ -48,6 +48,7 @@ mod openapi;
 mod openapi_examples;
 mod openapi_routes;
 mod overload;
+mod people;
 mod pressure;
 mod races;
 mod repetition;

@@ -1,0 +1,12 @@
+//! People: how they sign in, what their sessions bear, and what they may do.
+
+mod attacks;
+mod bootstrap;
+mod browser;
+mod certified;
+mod directory;
+mod fake;
+mod matrix;
+mod roles;
+mod sessions;
+mod tokens;
