@@ -71,8 +71,10 @@ impl Process {
 pub struct Scene {
     pub register: Register,
     workers: Vec<Process>,
-    /// Process ids of workers that were killed.
+    /// Process ids of workers that were killed or sleep.
     gone: Vec<String>,
+    /// The worker that sleeps.
+    asleep: Option<String>,
     worker_key: String,
     server: Process,
     listen: SocketAddr,
@@ -125,6 +127,7 @@ impl Scene {
             register: Register::over(pool, simulator, base_url, key),
             workers: Vec::new(),
             gone: Vec::new(),
+            asleep: None,
             worker_key,
             server,
             listen,
@@ -169,25 +172,42 @@ impl Scene {
 
     /// Kills the worker that has the job, and starts another one.
     pub async fn kill_worker(&mut self) {
-        let mut worker = self.workers.remove(self.busy().await);
+        let busy = self.busy().await;
+        // One that sleeps cannot have it.
+        let sleeps = |worker: &Process| Some(worker.0.id().to_string()) == self.asleep;
+        let busy = if sleeps(&self.workers[busy]) {
+            self.workers.len() - 1 - busy
+        } else {
+            busy
+        };
+        let mut worker = self.workers.remove(busy);
         worker.kill();
         self.gone.push(worker.0.id().to_string());
         self.start_worker().await;
     }
 
-    /// Lets the worker that has the job sleep until its lease is over and some time more, while the other one goes on.
-    pub async fn freeze_worker(&mut self, sleep: Duration) {
-        let asleep = self.busy().await;
-        self.workers[asleep].signal(Signal::SIGSTOP);
-        let pid = self.workers[asleep].0.id().to_string();
-        let until = Instant::now() + sleep;
-        while Instant::now() < until {
-            self.gone.push(pid.clone());
-            self.hurry().await;
-            self.gone.pop();
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    /// Lets the worker that has the job sleep until it is woken up; its lease runs out, and the other one goes on. One
+    /// worker stays awake.
+    pub async fn freeze_worker(&mut self) {
+        if self.asleep.is_none() {
+            let worker = &self.workers[self.busy().await];
+            worker.signal(Signal::SIGSTOP);
+            let pid = worker.0.id().to_string();
+            self.asleep = Some(pid.clone());
+            self.gone.push(pid);
         }
-        self.workers[asleep].signal(Signal::SIGCONT);
+    }
+
+    /// Wakes the worker up that sleeps, if one does.
+    pub fn wake_worker(&mut self) {
+        if let Some(pid) = self.asleep.take() {
+            self.gone.retain(|gone| *gone != pid);
+            let asleep = self
+                .workers
+                .iter()
+                .find(|worker| worker.0.id().to_string() == pid);
+            asleep.expect("it sleeps").signal(Signal::SIGCONT);
+        }
     }
 
     /// Kills the server and starts it again.
