@@ -32,10 +32,10 @@ has_oidc_provider() {
 }
 
 install_oidc_provider() {
-    rm -rf "$oidc_provider_folder"
-    mkdir -p "$oidc_provider_folder"
-    cp "$oidc_provider_source"/package{,-lock}.json "$oidc_provider_folder/"
-    (cd "$oidc_provider_folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
-    [[ -d $oidc_provider_folder/node_modules/oidc-provider ]]
-    touch "$oidc_provider_folder/complete"
+    rm -rf "$oidc_provider_folder" &&
+        mkdir -p "$oidc_provider_folder" &&
+        cp "$oidc_provider_source"/package{,-lock}.json "$oidc_provider_folder/" &&
+        (cd "$oidc_provider_folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) &&
+        [[ -d $oidc_provider_folder/node_modules/oidc-provider ]] &&
+        touch "$oidc_provider_folder/complete"
 }

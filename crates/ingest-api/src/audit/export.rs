@@ -67,7 +67,7 @@ pub async fn answer(
         _room: room.map_err(|_| ApiError::Busy)?,
     };
     let first = export.chunk(None).await?;
-    let (pieces, body) = body(Watch::over(&state, &caller));
+    let (pieces, body) = body(Watch::over(state, &caller));
     let pool = state.pool.clone();
     durable(async move {
         let mut connection = pool.acquire().await?;

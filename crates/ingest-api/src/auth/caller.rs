@@ -118,6 +118,14 @@ impl Caller {
         }
     }
 
+    /// Refuses people who lack a permission: what a key made is that key's to see, whatever it may else.
+    pub fn require_of_people(&self, permission: Permission) -> Result<(), ApiError> {
+        match self.person() {
+            Some(_) => self.require(permission),
+            None => Ok(()),
+        }
+    }
+
     fn lacks(&self, what: &str) -> ApiError {
         ApiError::Forbidden(match self.person().map(|person| person.role) {
             None => format!("the key lacks {what}"),

@@ -125,8 +125,8 @@ pub enum Access {
     AnyKey,
     /// Every person who is signed in, with or without a role.
     AnyPerson,
-    /// A key with one of these permissions, and people from a role on.
-    OneOf(&'static [Permission], Option<Role>),
+    /// A key with one of these permissions.
+    OneOf(&'static [Permission]),
 }
 
 struct Body {
@@ -149,6 +149,8 @@ pub struct Operation {
     summary: String,
     description: &'static str,
     access: Access,
+    /// The least role of people who may call; `None` where only keys may.
+    role: Option<Role>,
     path: Vec<(&'static str, &'static str, SchemaOf)>,
     query: Option<SchemaOf>,
     headers: Vec<Value>,
@@ -158,7 +160,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// An operation that every working key may call. `id` names it for generated clients; `summary` is a sentence.
+    /// An operation that every working key may call, and no person. `id` names it for generated clients; `summary` is a sentence.
     pub fn new(tag: Tag, id: impl Into<String>, summary: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -166,6 +168,7 @@ impl Operation {
             summary: summary.into(),
             description: "",
             access: Access::AnyKey,
+            role: None,
             path: Vec::new(),
             query: None,
             headers: Vec::new(),
@@ -186,20 +189,18 @@ impl Operation {
     /// Only keys with one of these permissions may call, and people whose role has one of them.
     #[must_use]
     pub fn needs(mut self, permissions: &'static [Permission]) -> Self {
-        let role = Role::ALL.into_iter().find(|role| {
+        self.access = Access::OneOf(permissions);
+        self.role = Role::ALL.into_iter().find(|role| {
             let of_role = role.permissions();
             permissions.iter().any(|one| of_role.contains(one))
         });
-        self.access = Access::OneOf(permissions, role);
         self
     }
 
-    /// People may call from this role on, whatever their permissions.
+    /// People may call from this role on, whatever the permissions of keys.
     #[must_use]
     pub const fn from_role(mut self, role: Role) -> Self {
-        if let Access::OneOf(permissions, _) = self.access {
-            self.access = Access::OneOf(permissions, Some(role));
-        }
+        self.role = Some(role);
         self
     }
 
@@ -391,20 +392,19 @@ impl Operation {
         operation
     }
 
-    /// Alternatives, each with the permission that it asks for.
+    /// Alternatives, each with the permission of a key, or the least role of people.
     fn security(&self) -> Value {
-        match self.access {
-            Access::Public => json!([]),
-            Access::AnyKey => json!([{"apiKey": []}]),
-            Access::AnyPerson => json!([{"session": []}]),
-            Access::OneOf(permissions, role) => {
-                let keys = permissions
-                    .iter()
-                    .map(|permission| json!({"apiKey": [permission.wire_name()]}));
-                let people = role.map(|role| json!({"session": [role.wire_name()]}));
-                keys.chain(people).collect()
-            }
-        }
+        let keys = match self.access {
+            Access::Public => return json!([]),
+            Access::AnyPerson => return json!([{"session": []}]),
+            Access::AnyKey => vec![json!({"apiKey": []})],
+            Access::OneOf(permissions) => permissions
+                .iter()
+                .map(|permission| json!({"apiKey": [permission.wire_name()]}))
+                .collect(),
+        };
+        let people = self.role.map(|role| json!({"session": [role.wire_name()]}));
+        keys.into_iter().chain(people).collect()
     }
 
     fn parameters(&self, schemas: &mut Schemas) -> Vec<Value> {
@@ -443,7 +443,7 @@ impl Operation {
         let from_access: &[u16] = match self.access {
             Access::Public => &[],
             // 403 also where no permission is asked for: the key may be one for other addresses.
-            Access::AnyKey | Access::AnyPerson | Access::OneOf(..) => &[401, 403, 429, 503],
+            Access::AnyKey | Access::AnyPerson | Access::OneOf(_) => &[401, 403, 429, 503],
         };
         let implied = from_access.iter().map(|status| (*status, None));
         for (status, when) in self.refusals.iter().copied().chain(implied) {

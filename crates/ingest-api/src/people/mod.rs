@@ -33,7 +33,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use axum::http::{HeaderMap, Method, header, request::Parts};
+use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use contract::{KeyInfo, SignedInBy};
 use sqlx::PgPool;
 use subtle::ConstantTimeEq as _;
@@ -217,7 +217,7 @@ fn require_own_page(headers: &HeaderMap, site: &Site) -> Result<(), ApiError> {
 /// Refuses a call that does not show what only a page of ours can know.
 fn require_csrf_token(headers: &HeaderMap, session: &Token) -> Result<(), ApiError> {
     let wanted = session.derived("csrf");
-    let shown = headers.get(CSRF_HEADER).map(|value| value.as_bytes());
+    let shown = headers.get(CSRF_HEADER).map(HeaderValue::as_bytes);
     if shown.is_some_and(|shown| shown.ct_eq(wanted.text().as_bytes()).into()) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! What the routes about sessions do.
 
 use contract::{
-    Entity, IngestAnswer, MAX_RECORDS, Permission, record_subschema,
+    Entity, IngestAnswer, MAX_RECORDS, Permission, Role, record_subschema,
     session::{OpenSession, SessionOpened, SessionPage, SessionStatus},
 };
 use schemars::SchemaGenerator;
@@ -115,6 +115,7 @@ pub fn abort() -> Operation {
 pub fn show() -> Operation {
     session("getSession", "Where a session stands")
         .says("For the key that opened it, or that it was rotated to, and for admin keys of the workspace.")
+        .from_role(Role::Admin)
         .answers::<SessionStatus>(200, "Its state and its counts.")
 }
 
@@ -137,6 +138,7 @@ pub fn rejected() -> Operation {
         "The records of a load that were refused",
     )
     .says("For the key that made the load, and for admin keys of the workspace.")
+    .from_role(Role::Admin)
     .query::<RejectedQuery>()
     .answers::<RejectedPage>(
         200,

@@ -186,6 +186,7 @@ async fn show(
     caller: Caller,
     InPath(sync_id): InPath<Uuid>,
 ) -> Result<Json<SessionStatus>, ApiError> {
+    caller.require_of_people(Permission::Admin)?;
     let is_admin = caller.require(Permission::Admin).is_ok();
     let mut connection = state.pool.acquire().await?;
     let session = store::load(&mut connection, &caller, sync_id, is_admin).await?;
@@ -257,6 +258,7 @@ async fn rejected(
     caller: Caller,
     query: InQuery<RejectedQuery>,
 ) -> Result<Json<RejectedPage>, ApiError> {
+    caller.require_of_people(Permission::Admin)?;
     let query = query.read()?;
     let is_admin = caller.require(Permission::Admin).is_ok();
     store::require_visible(

@@ -183,14 +183,12 @@ async fn a10_a_forged_token_signs_nobody_in_leaves_one_entry_and_says_nothing() 
     });
     let ours = fake.answers().keys["keys"][0].clone();
     fake.answers().keys = json!({"keys": [ours, rsa]});
-    let mut refused = 0;
-    for (what, token) in attacks(&modulus) {
+    for (refused, (what, token)) in attacks(&modulus).into_iter().enumerate() {
         let mut browser = Browser::new();
         let page = fake
             .sign_in_with(&app, &mut browser, |nonce| token(&fake, nonce))
             .await;
         assert_refused(&app, &page, refused, what).await;
-        refused += 1;
     }
     // The same, with nothing wrong.
     fake.signed_in(&app, 1).await;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
-use crate::app::{Answer, TestApp, id, members, merge, people};
+use crate::app::{TestApp, id, members, merge, people};
 
 pub const TENANT: &str = "11111111-2222-4333-8444-555555555555";
 pub const SECRET: &str = "a secret: with/odd+letters";
@@ -46,32 +46,27 @@ pub async fn new_tenant(app: &TestApp) -> SystemId {
     let body = json!({"records": [{"systemType": "EntraID", "displayName": "Tenant", "tenantId": TENANT}]});
     let answer = app.post("/api/ingest/systems", &body).await.expect(201);
     let system_id = answer["systemIds"][0].as_i64().expect("a number") as SystemId;
-    load(app, system_id, "principals", people(1..10, "Person"))
-        .await
-        .expect(200);
+    load(app, system_id, "principals", people(1..10, "Person")).await;
     let groups: Value = (101..110)
         .map(|n| json!({"id": id(n), "displayName": format!("Group {n}"), "resourceType": "EntraGroup"}))
         .collect();
-    load(app, system_id, "resources", groups).await.expect(200);
+    load(app, system_id, "resources", groups).await;
     system_id
 }
 
-pub async fn load(app: &TestApp, system_id: SystemId, entity: &str, records: Value) -> Answer {
-    app.ingest(
-        entity,
-        records,
-        json!({"systemId": system_id, "syncMode": "delta"}),
-    )
-    .await
+/// Loads records, all of which land.
+pub async fn load(app: &TestApp, system_id: SystemId, entity: &str, records: Value) {
+    let more = json!({"systemId": system_id, "syncMode": "delta"});
+    let answer = app.ingest(entity, records, more).await;
+    assert!(answer.status.is_success(), "{:#}", answer.body);
+    assert_eq!(answer.body["rejected"], 0, "{:#}", answer.body);
 }
 
 /// Principal `who` becomes a member of a group; `more` joins the record.
 pub async fn join(app: &TestApp, system_id: SystemId, group: u32, who: u32, more: Value) {
     let mut record = members(group, who..who + 1).remove(0);
     merge(&mut record, more);
-    load(app, system_id, "resource-assignments", json!([record]))
-        .await
-        .expect(200);
+    load(app, system_id, "resource-assignments", json!([record])).await;
 }
 
 /// Removes a membership.
