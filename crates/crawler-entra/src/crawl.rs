@@ -197,7 +197,10 @@ impl Crawl {
             .client
             .zip(system_id)
             .map(|(client, system_id)| Register {
-                client,
+                client: match journal.epoch() {
+                    Some(epoch) => client.under_claim(self.run_id, epoch),
+                    None => client,
+                },
                 system_id,
                 run_id: self.run_id,
                 limits,

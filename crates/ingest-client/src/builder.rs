@@ -115,6 +115,7 @@ impl ClientBuilder {
                 root,
                 api_key: self.api_key,
                 retry: self.retry,
+                claim: None,
             },
             compression: self.compression,
         })))

@@ -56,6 +56,17 @@ impl IngestClient {
         ClientBuilder::new(base_url, api_key)
     }
 
+    /// The same client for whoever claimed a run: loads of theirs are refused (409) once somebody else has claimed it.
+    #[must_use]
+    pub fn under_claim(&self, run_id: Uuid, epoch: i32) -> Self {
+        let mut transport = self.inner.transport.clone();
+        transport.claim = Some(format!("{run_id} {epoch}"));
+        Self::from_inner(Arc::new(Inner {
+            transport,
+            compression: self.inner.compression,
+        }))
+    }
+
     pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
         Self { inner }
     }

@@ -110,11 +110,14 @@ impl From<CallFailed> for ClientError {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct Transport {
     pub http: reqwest::Client,
     pub root: Url,
     pub api_key: SecretString,
     pub retry: RetryPolicy,
+    /// The claim of a run that calls are made under, as the header says it.
+    pub claim: Option<String>,
 }
 
 /// How one try ended.
@@ -176,6 +179,9 @@ impl Transport {
             ));
         };
         let mut request = self.http.request(call.method.clone(), url);
+        if let Some(claim) = &self.claim {
+            request = request.header("X-Run-Claim", claim);
+        }
         if let Some(key) = call.idempotency_key {
             request = request.header("Idempotency-Key", key.to_string());
         }

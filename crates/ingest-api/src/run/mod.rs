@@ -7,6 +7,7 @@
 mod checkpoint;
 mod claim;
 mod docs;
+mod fence;
 pub(crate) mod refreshed;
 
 use axum::{Json, extract::State, http::StatusCode};
@@ -14,6 +15,8 @@ use contract::{Permission, RunOutcome, RunReport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json as SqlJson};
+
+pub use fence::UnderClaim;
 
 use crate::{
     app::AppState, auth::Caller, body::SmallBody, durable::durable, error::ApiError,

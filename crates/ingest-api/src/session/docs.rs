@@ -15,9 +15,19 @@ fn session(id: &str, summary: &str) -> Operation {
     Operation::new(Tag::Sessions, id, summary).path::<Uuid>("syncId", "The session.")
 }
 
+/// What a crawl that claimed its run may say with everything that it sends.
+fn under_claim(operation: Operation) -> Operation {
+    operation.header(
+        "X-Run-Claim",
+        "The claim of a run that this is sent under: the run's id, a blank, the epoch. Refused (409) when somebody claimed \
+         the run since, or it has ended.",
+        &json!({"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} [0-9]{1,9}$"}),
+    )
+}
+
 pub fn open() -> Operation {
     let same = json!({"syncId": "$response.body#/syncId"});
-    Operation::new(Tag::Sessions, "openSession", "Open a session")
+    under_claim(Operation::new(Tag::Sessions, "openSession", "Open a session"))
         .says("A session expires when no batch came for 24 hours. Only a committed full load removes rows.")
         .needs(&[Permission::Ingest])
         .takes::<OpenSession>(json!({
@@ -38,7 +48,7 @@ pub fn put_batch() -> Operation {
         json!({"id": "6f1c3f2e-7a55-4a8e-9a71-0d5f5a1f9b10", "displayName": "Ada Lovelace"});
     let whole = json!({"records": [principal]});
     let lines = format!("{{}}\n{principal}\n");
-    session("putBatch", "Send a batch of records")
+    under_claim(session("putBatch", "Send a batch of records"))
         .says(
             "In any order and in parallel. The same number with the same bytes is answered as the first time. Rows are \
              visible when the batch is answered; a record that cannot be stored is refused by itself and counted in \
@@ -93,7 +103,7 @@ fn batch_schema() -> SchemaOf {
 }
 
 pub fn commit() -> Operation {
-    session("commitSession", "End a session, with what was read to its end")
+    under_claim(session("commitSession", "End a session, with what was read to its end"))
         .says(
             "A full load now removes the rows of its scope that it did not bring, in parents that were read to the end, \
              or holds them for a person; a delta session so those that it named. Sent again, it gets the first answer.",
@@ -105,10 +115,11 @@ pub fn commit() -> Operation {
 }
 
 pub fn abort() -> Operation {
-    session("abortSession", "Give a session up")
+    under_claim(session("abortSession", "Give a session up"))
         .says("Removes nothing. Rows that its batches brought stay.")
         .needs(&[Permission::Ingest, Permission::Admin])
         .answers::<SessionStatus>(200, "The session is aborted.")
+        .refuses(400, "The header `X-Run-Claim` cannot be read.")
         .refuses(409, "The session was committed or has expired.")
 }
 

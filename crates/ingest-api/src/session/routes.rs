@@ -27,6 +27,7 @@ use crate::{
     error::ApiError,
     openapi::Routes,
     params::{InPath, InQuery, page_size},
+    run::UnderClaim,
 };
 
 /// The routes about sessions.
@@ -52,9 +53,11 @@ pub fn routes() -> Routes {
 async fn open_session(
     State(state): State<AppState>,
     caller: Caller,
+    claim: UnderClaim,
     body: SmallBody,
 ) -> Result<(StatusCode, Json<SessionOpened>), ApiError> {
     caller.require(Permission::Ingest)?;
+    claim.require_newest(&state.pool, &caller).await?;
     let wanted: OpenSession = body.json()?;
     let opened = durable(async move { open(&state, &caller, Form::Session, wanted).await }).await?;
     Ok((StatusCode::CREATED, Json(opened)))
@@ -72,9 +75,11 @@ async fn put_batch(
     State(state): State<AppState>,
     caller: Caller,
     InPath((sync_id, seq)): InPath<(Uuid, i64)>,
+    claim: UnderClaim,
     mut body: RecordBody,
 ) -> Result<Json<IngestAnswer>, ApiError> {
     caller.require(Permission::Ingest)?;
+    claim.require_newest(&state.pool, &caller).await?;
     if seq < 0 {
         return Err(ApiError::bad_body("batches are numbered from 0"));
     }
@@ -135,9 +140,11 @@ async fn commit_session(
     State(state): State<AppState>,
     caller: Caller,
     InPath(sync_id): InPath<Uuid>,
+    claim: UnderClaim,
     body: SmallBody,
 ) -> Result<Json<IngestAnswer>, ApiError> {
     caller.require(Permission::Ingest)?;
+    claim.require_newest(&state.pool, &caller).await?;
     let end: CommitBody = body.json()?;
     // Naming the incomplete parents says that the others are complete, unless the caller says they are not.
     let completeness = Completeness {
@@ -159,11 +166,13 @@ async fn abort(
     State(state): State<AppState>,
     caller: Caller,
     InPath(sync_id): InPath<Uuid>,
+    claim: UnderClaim,
 ) -> Result<Json<SessionStatus>, ApiError> {
     let is_admin = caller.require(Permission::Admin).is_ok();
     if !is_admin {
         caller.require(Permission::Ingest)?;
     }
+    claim.require_newest(&state.pool, &caller).await?;
     let status = durable(async move {
         let mut transaction = state.pool.begin().await?;
         store::hold_alone(&mut transaction, sync_id).await?;

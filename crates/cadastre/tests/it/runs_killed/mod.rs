@@ -92,6 +92,14 @@ async fn disturb(scene: &mut Scene, job: Uuid, random: &mut StdRng) {
             _ => {
                 println!("  the worker sleeps past its lease");
                 scene.freeze_worker().await;
+                if random.random_bool(0.5) {
+                    // While the other one is at work, or later.
+                    for _ in 0..random.random_range(10..80) {
+                        scene.hurry().await;
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    scene.wake_worker();
+                }
             }
         }
     }

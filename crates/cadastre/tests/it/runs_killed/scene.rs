@@ -301,7 +301,12 @@ async fn serve(
         if server.has_ended() {
             server = spawn();
         }
-        assert!(Instant::now() < give_up, "the server does not start");
+        let log = || fs::read_to_string(&log).unwrap_or_default();
+        assert!(
+            Instant::now() < give_up,
+            "the server does not start:\n{}",
+            log()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

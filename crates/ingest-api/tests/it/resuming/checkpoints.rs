@@ -7,12 +7,13 @@ use contract::{CheckpointEntry, Permission, RunOutcome, SyncMode};
 use ingest_api::retention::{Retention, purge};
 use ingest_client::OpenOptions;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{client, client_of, entry, foreign_key, open, refused, report, rotated};
-use crate::app::TestApp;
+use crate::app::{TestApp, id};
 
 #[tokio::test]
 async fn what_is_remembered_equals_a_model_after_random_saves_and_only_the_newest_claim_writes() {
@@ -250,6 +251,49 @@ async fn the_report_ends_a_run_unless_it_failed_and_a_stale_one_ends_nothing() {
             .await
             .expect("stored");
     }
+}
+
+#[tokio::test]
+async fn what_is_sent_under_a_claim_is_refused_when_somebody_claimed_the_run_since_or_it_has_ended()
+{
+    let app = TestApp::start().await;
+    let client = client(&app);
+    let run_id = Uuid::new_v4();
+    let open = open(&app, Some(run_id), SyncMode::Delta);
+    let begin = async |epoch: i32| {
+        let claimed = client.under_claim(run_id, epoch);
+        claimed.open_session(&open, OpenOptions::default()).await
+    };
+    client
+        .claim_run(run_id, app.system_id, None)
+        .await
+        .expect("ours");
+    let first = begin(1).await.expect("opened");
+    client
+        .claim_run(run_id, app.system_id, None)
+        .await
+        .expect("ours");
+    let batch = json!([{"id": id(0), "displayName": "late"}]);
+    let path = format!("/api/ingest/sessions/{}", first.sync_id());
+    for (method, what, body) in [
+        (Method::PUT, "batches/0", json!({"records": batch})),
+        (Method::POST, "commit", json!({"batches": 0})),
+        (Method::POST, "abort", json!({})),
+    ] {
+        let request = app.request(method, &format!("{path}/{what}"));
+        let request = request.header("X-Run-Claim", format!("{run_id} 1"));
+        app.send(request.json(&body)).await.expect(409);
+    }
+    refused(begin(1).await, 409);
+    begin(2).await.expect("opened");
+    client
+        .post_report_of_claim(&report(&app, run_id, RunOutcome::Complete), 2)
+        .await
+        .expect("stored");
+    refused(begin(2).await, 409);
+    assert_eq!(app.count("select count(*) from principals").await, 0);
+    let still_open = "select count(*) from sync_sessions where state = 'open'";
+    assert_eq!(app.count(still_open).await, 2);
 }
 
 #[tokio::test]
