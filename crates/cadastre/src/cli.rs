@@ -26,7 +26,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the register until stopped
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Start everything against a simulated tenant, crawl it, and show what was found
     Demo(demo::DemoArgs),
     /// Make, list, rotate and revoke API keys
@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Up(args) => up(args).await?,
+        Command::Up(args) => up(*args).await?,
         Command::Demo(args) => return demo::run(args).await,
         Command::Keys(command) => keys::run(command).await?,
         Command::Secrets(command) => secrets::run(command).await?,

@@ -11,9 +11,9 @@ use super::{
 };
 
 const DESCRIPTION: &str = "The register of who holds which access: posting records, and asking who has access to \
-what, and why. Every call but health and this description carries an API key. Errors are problem documents \
-(RFC 9457), also for paths that do not exist (404) and for methods that a path does not take (405, with `Allow`). An \
-answer in the 2xx range is durable; a request that fails changed nothing.";
+what, and why. Every call but health, the sign-in and this description carries an API key, or the cookie of a person's \
+session. Errors are problem documents (RFC 9457), also for paths that do not exist (404) and for methods that a path does \
+not take (405, with `Allow`). An answer in the 2xx range is durable; a request that fails changed nothing.";
 
 /// The document of this server.
 pub fn document() -> &'static Value {

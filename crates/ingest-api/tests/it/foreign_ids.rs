@@ -14,6 +14,7 @@ use crate::{
 
 /// What one workspace has, or what nobody has.
 struct Ids {
+    mapping: String,
     system: String,
     principal: String,
     session: String,
@@ -41,6 +42,7 @@ impl Ids {
             "principalId" | "resourceId" | "packageId" | "id" => &self.principal,
             "seq" => "0",
             "endpoint" => "users",
+            "mappingId" => &self.mapping,
             _ => panic!("{path} takes {{{name}}}: say here what an id of it is in one workspace"),
         };
         id.to_owned()
@@ -64,6 +66,7 @@ impl Ids {
 fn nobodys() -> Ids {
     let uuid = || uuid::Uuid::new_v4().to_string();
     Ids {
+        mapping: uuid(),
         system: "471147".into(),
         principal: uuid(),
         session: uuid(),
@@ -78,6 +81,14 @@ fn nobodys() -> Ids {
 
 /// One of everything in the first workspace.
 async fn full_workspace(app: &TestApp) -> Ids {
+    let mapping: uuid::Uuid = sqlx::query_scalar(
+        "insert into role_mappings (workspace_id, system_id, resource_id, role, created_by) \
+         values (1, $1, gen_random_uuid(), 'viewer', 'test') returning mapping_id",
+    )
+    .bind(app.system_id)
+    .fetch_one(&app.pool)
+    .await
+    .expect("a mapping");
     let load = async |records| {
         app.ingest("principals", records, json!({"syncMode": "full"}))
             .await
@@ -106,6 +117,7 @@ async fn full_workspace(app: &TestApp) -> Ids {
     let job = app.post("/api/jobs", &crawler).await.expect(201);
     let text = |value: &Value| value.as_str().expect("an id").to_owned();
     Ids {
+        mapping: mapping.to_string(),
         system: app.system_id.to_string(),
         principal: id(0).to_string(),
         session: text(&session["syncId"]),
@@ -218,6 +230,7 @@ impl Call {
 async fn dump(app: &TestApp) -> Vec<Option<String>> {
     let mut dump = Vec::new();
     for sql in [
+        "select md5(string_agg(t::text, ' ' order by t::text)) from role_mappings t where workspace_id = 1",
         "select md5(string_agg(t::text, ' ' order by t::text)) from systems t where workspace_id = 1",
         "select md5(string_agg(t::text, ' ' order by t::text)) from principals t",
         "select md5(string_agg(t::text, ' ' order by t::text)) from held_change_sets t",
