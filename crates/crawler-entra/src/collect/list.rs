@@ -59,7 +59,7 @@ impl List<'_> {
     }
 }
 
-/// Reads the list to its end. The reader works on a page while the next one loads. What an earlier attempt of this run has
+/// Reads the list to its end. The next page loads while what came with the last one lands. What an earlier attempt of this run has
 /// read is not read again.
 pub(super) async fn read_list(
     run: &Run,
@@ -104,11 +104,17 @@ async fn work(
     reader: &mut impl Reader,
 ) -> Result<(), Stopped> {
     while let Some(event) = events.recv().await {
-        let ListEvent::Page { objects, next } = event else {
+        let ListEvent::Page {
+            objects,
+            next,
+            turn,
+        } = event
+        else {
             reader.restart();
             continue;
         };
         reader.take(objects).await?;
+        drop(turn);
         if !run.journal.is_kept() {
             reader.landed().await;
             continue;

@@ -3,12 +3,13 @@
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
 
 use contract::Recovered;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use url::Url;
 
 use super::{
@@ -74,6 +75,8 @@ pub(crate) enum ListEvent {
         objects: Vec<Value>,
         /// Where the next page is; absent at the end of the list.
         next: Option<String>,
+        /// The next page is asked for when this is dropped.
+        turn: OwnedSemaphorePermit,
     },
     /// The list starts from the beginning; what came so far may come again.
     Restarted,
@@ -108,7 +111,7 @@ impl NextLink {
 }
 
 impl Graph {
-    /// Reads a list to its end and sends its pages to `reader`; while the reader works, the next page loads. `Ok` means
+    /// Reads a list to its end and sends its pages to `reader`; the next page loads when a page's turn is over. `Ok` means
     /// that the end was reached. The reader may go away early. `from` is the page to begin with where an earlier attempt
     /// read those before it.
     pub async fn read_list(
@@ -150,9 +153,11 @@ impl Graph {
     ) -> Result<(), GraphError> {
         let mut links = NextLink::default();
         let mut url = first;
+        // Pages are large, and many lists are read at once: a page is asked for when the one before it was taken.
+        let turns = Arc::new(Semaphore::new(1));
         loop {
-            // Pages are large, and many lists are read at once: none is asked for before there is a place for it.
-            let Ok(place) = reader.reserve().await else {
+            let turn = turns.clone().acquire_owned().await;
+            let (Ok(turn), Ok(place)) = (turn, reader.reserve().await) else {
                 return Err(GraphError::Cancelled);
             };
             let page = self.page(url, is_eventual, meter).await?;
@@ -160,6 +165,7 @@ impl Graph {
             place.send(ListEvent::Page {
                 objects: page.value,
                 next: page.next_link,
+                turn,
             });
             match next? {
                 Some(next) => url = next,
