@@ -108,6 +108,10 @@ pub fn name(text: &[u8]) -> Result<String, ApiError> {
 pub fn read_value<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     let mut left = MAX_VALUES;
     let value = unique(text, &mut left).map_err(|error| not_json(&error))?;
+    // A type with named fields would also be read from a list of them.
+    if value.is_array() {
+        return Err(ApiError::bad_body("the body must be an object"));
+    }
     T::deserialize(value).map_err(|error| ApiError::bad_body(describe(&error)))
 }
 

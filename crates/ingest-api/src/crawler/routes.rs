@@ -168,7 +168,9 @@ impl Expected {
     fn of(headers: &HeaderMap, version: Option<i32>) -> Result<Self, ApiError> {
         let tag = headers.get(header::IF_MATCH).map(|tag| {
             let text = tag.to_str().ok();
-            let number = text.and_then(|text| text.trim().trim_matches('"').parse::<i32>().ok());
+            let quoted = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+            let digits = quoted.filter(|tag| tag.bytes().all(|byte| byte.is_ascii_digit()));
+            let number = digits.and_then(|digits| digits.parse::<i32>().ok());
             number.ok_or_else(|| {
                 ApiError::bad_body("If-Match must be the version of the crawler, such as \"3\"")
             })

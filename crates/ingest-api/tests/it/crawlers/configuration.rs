@@ -163,6 +163,10 @@ async fn a_change_names_the_version_that_it_changes_and_of_many_at_once_one_land
         app.send(request.json(&body)).await
     };
     with_tag("\"1\"", json!({"name": "y"})).await.expect(412);
+    for no_tag in ["2", "\"+2\"", "*"] {
+        with_tag(no_tag, json!({"name": "y"})).await.expect(400);
+    }
+    app.patch(&one, &json!([2, "y"])).await.expect(400);
     with_tag("\"2\"", change(1, 12)).await.expect(400);
     with_tag("word", json!({"name": "y"})).await.expect(400);
     with_tag("\"2\"", json!({"name": "y"})).await.expect(200);
