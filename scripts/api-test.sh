@@ -62,6 +62,15 @@ CADASTRE_API_KEY=$("$bin/cadastre" keys create --data-folder "$work/data" --name
     --permission jobs --permission read --permission admin --permission scim 2>/dev/null)
 export CADASTRE_API_KEY
 
+# A person: whoever opens the link of the first start. Cookies have their short name over plain http.
+link=$(awk '/^Become admin:/ { print $3 }' "$work/up")
+CADASTRE_SESSION=$(curl -fsS -o /dev/null -D - --data-urlencode "token=${link#*token=}" "$base/auth/bootstrap" |
+    sed -nE 's/^set-cookie: cadastre=([^;]+).*/\1/ip')
+[[ -n $CADASTRE_SESSION ]] || { echo "the link for the first admin gave no session" >&2; exit 1; }
+CADASTRE_CSRF_TOKEN=$(curl -fsS -H "Cookie: cadastre=$CADASTRE_SESSION" "$base/api/me" |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["csrfToken"])')
+export CADASTRE_SESSION CADASTRE_CSRF_TOKEN
+
 curl -fsS "$base/api/openapi.json" -o "$work/openapi.json"
 "$python/bin/openapi-spec-validator" "$work/openapi.json"
 "$python/bin/python" "$here/prepare.py" "$base"

@@ -21,6 +21,7 @@ use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     trace::TraceLayer,
 };
+use tracing::Span;
 
 use crate::{
     attributes::{self, Attributes},
@@ -165,10 +166,21 @@ pub fn router(state: AppState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), auth::note))
         .layer(middleware::from_fn(name_request))
         .layer(PropagateRequestIdLayer::new(request_id.clone()))
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().make_span_with(request_span))
         .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
         .layer(middleware::from_fn(tidy_request_id))
         .with_state(state)
+}
+
+/// What the log says of a request. Never the query: what comes back from a sign-in, and links for the first admin, have
+/// secrets in it.
+fn request_span(request: &Request) -> Span {
+    tracing::debug_span!(
+        "request",
+        method = %request.method(),
+        path = request.uri().path(),
+        version = ?request.version(),
+    )
 }
 
 /// Drops the caller's name for a request where it is none that a log and a person can use; it gets one of ours then.

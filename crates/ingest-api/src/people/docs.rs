@@ -148,6 +148,8 @@ pub fn create_mapping() -> Operation {
             "systemId": 1, "resourceId": "6f1c3f2e-7a55-4a8e-9a71-0d5f5a1f9b10", "role": "viewer",
         }))
         .answers::<RoleMapping>(201, "The mapping.")
+        .leads_to("updateRoleMapping", &json!({"mappingId": "$response.body#/mappingId"}))
+        .leads_to("removeRoleMapping", &json!({"mappingId": "$response.body#/mappingId"}))
         .refuses(409, "The group has a role already.")
 }
 

@@ -7,6 +7,7 @@ mod certified;
 mod directory;
 mod fake;
 mod matrix;
+mod quiet;
 mod roles;
 mod sessions;
 mod tokens;
