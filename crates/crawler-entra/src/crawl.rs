@@ -24,6 +24,13 @@ use crate::{
     stopping::once_begun,
 };
 
+/// A batch is sent when its JSON is so long. Many sessions are open at once, each with a batch that fills up and some under
+/// way, so batches of a server's full size would be most of what a crawler needs.
+const BATCH_BYTES: usize = 384 * 1024;
+
+/// Batches of a session under way at once.
+const BATCHES_UNDER_WAY: usize = 2;
+
 /// How long a cancelled run tries to post its report.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -190,7 +197,8 @@ impl Crawl {
         }
         let limits = BatchLimits {
             max_records: config.tuning.batch_records,
-            ..BatchLimits::default()
+            max_bytes: BATCH_BYTES,
+            in_flight: BATCHES_UNDER_WAY,
         };
         let journal = Arc::new(self.journal(&config, system_id).await?);
         let register = self

@@ -112,10 +112,11 @@ async fn read_packages(
     };
     let mut packages = BTreeMap::new();
     let mut ended = Ok(());
-    match read_all(run, collection, list).await {
-        Ok(values) => {
-            for value in values {
-                match mapping::access_package(value).and_then(|one| Some((one.id?, one))) {
+    let map = |value| mapping::access_package(value).and_then(|one| Some((one.id?, one)));
+    match read_all(run, collection, list, map).await {
+        Ok(all) => {
+            for one in all {
+                match one {
                     Some((id, package)) => {
                         packages.insert(id, package);
                     }

@@ -9,10 +9,13 @@ use uuid::Uuid;
 
 use super::collection::{Collection, Run};
 use crate::{
-    graph::{GraphError, ListEvent, Version},
+    graph::{GraphError, ListEvent, Unparsed, Version},
     journal::{Journal, Place},
     stopping::Stopped,
 };
+
+/// Objects that are parsed at once.
+const PORTION: usize = 25;
 
 /// A list of Graph.
 pub(super) struct List<'a> {
@@ -22,7 +25,7 @@ pub(super) struct List<'a> {
 
 /// Works on the pages of a list.
 pub(super) trait Reader: Send {
-    /// Takes the objects of a page.
+    /// Takes objects of a page, which come in portions.
     fn take(&mut self, objects: Vec<Value>) -> impl Future<Output = Result<(), Stopped>> + Send;
 
     /// The list starts again: forgets what was counted, not what was passed on.
@@ -113,7 +116,7 @@ async fn work(
             reader.restart();
             continue;
         };
-        reader.take(objects).await?;
+        take_all(reader, objects).await?;
         drop(turn);
         if !run.journal.is_kept() {
             reader.landed().await;
@@ -135,15 +138,31 @@ async fn work(
     Ok(())
 }
 
-/// Keeps everything.
-#[derive(Default)]
-struct Keep {
-    all: Vec<Value>,
+/// Parses the objects of a page and passes them on, some at a time: parsed they are large.
+async fn take_all(reader: &mut impl Reader, objects: Vec<Unparsed>) -> Result<(), Stopped> {
+    let mut objects = objects.into_iter();
+    loop {
+        let portion: Result<Vec<Value>, GraphError> = objects
+            .by_ref()
+            .take(PORTION)
+            .map(Unparsed::parse)
+            .collect();
+        reader.take(portion?).await?;
+        if objects.len() == 0 {
+            return Ok(());
+        }
+    }
 }
 
-impl Reader for Keep {
+/// Keeps what is made of every object.
+struct Keep<T, F> {
+    map: F,
+    all: Vec<T>,
+}
+
+impl<T: Send, F: Fn(Value) -> T + Send + Sync> Reader for Keep<T, F> {
     async fn take(&mut self, objects: Vec<Value>) -> Result<(), Stopped> {
-        self.all.extend(objects);
+        self.all.extend(objects.into_iter().map(&self.map));
         Ok(())
     }
 
@@ -158,13 +177,17 @@ impl Reader for Keep {
     fn go_on(&mut self, _state: &Value) {}
 }
 
-/// Reads a list that is known to be short, as a whole.
-pub(super) async fn read_all(
+/// Reads a list as a whole, and keeps of each object what `map` makes of it.
+pub(super) async fn read_all<T: Send>(
     run: &Run,
     collection: &Collection,
     list: List<'_>,
-) -> Result<Vec<Value>, GraphError> {
-    let mut keep = Keep::default();
+    map: impl Fn(Value) -> T + Send + Sync,
+) -> Result<Vec<T>, GraphError> {
+    let mut keep = Keep {
+        map,
+        all: Vec::new(),
+    };
     match read_list(run, collection, list, &mut keep).await {
         Ok(()) => Ok(keep.all),
         Err(Stopped::Source(error)) => Err(error),

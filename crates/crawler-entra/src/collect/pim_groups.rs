@@ -188,7 +188,8 @@ async fn candidates(
         version: Version::Beta,
         relative: "identityGovernance/privilegedAccess/group/resources",
     };
-    let discovered = read_all(run, collection, list).await;
+    let id_of = |value| Object::read(value).map(|(id, _)| id);
+    let discovered = read_all(run, collection, list, id_of).await;
     // Names, and whom to ask when discovery says nothing.
     let found = found.await.unwrap_or_default();
     let onboarded = match discovered {
@@ -217,7 +218,7 @@ async fn candidates(
     let arrived = onboarded.len();
     let groups: Vec<Parent> = onboarded
         .into_iter()
-        .filter_map(|value| Object::read(value).map(|(id, _)| id))
+        .flatten()
         .map(|id| Parent {
             id,
             name: name_of(id),

@@ -110,8 +110,8 @@ async fn rounds(run: &Run, collection: &Collection) -> Result<Known, GraphError>
     };
     let mut known = Known::default();
     let mut reviews: Vec<Arc<Review>> = Vec::new();
-    for value in read_all(run, collection, list).await? {
-        match mapping::review(value) {
+    for review in read_all(run, collection, list, mapping::review).await? {
+        match review {
             Some(review) => reviews.push(Arc::new(review)),
             None => known.has_unreadable = true,
         }
@@ -146,35 +146,37 @@ async fn rounds_of(
     collection: &Collection,
     (review, top): (Uuid, u32),
     first: Result<Value, GraphError>,
-) -> Result<Vec<Value>, GraphError> {
+) -> Result<Vec<Option<Round>>, GraphError> {
     match Page::deserialize(first?) {
-        Ok(page) if page.next_link.is_none() => Ok(page.value),
+        Ok(page) if page.next_link.is_none() => {
+            Ok(page.value.into_iter().map(mapping::review_round).collect())
+        }
         _ => {
             let list = List {
                 version: Version::V1,
                 relative: &rounds_address(review, top),
             };
-            read_all(run, collection, list).await
+            read_all(run, collection, list, mapping::review_round).await
         }
     }
 }
 
 impl Known {
-    fn take(&mut self, review: &Arc<Review>, read: Result<Vec<Value>, GraphError>) {
+    fn take(&mut self, review: &Arc<Review>, read: Result<Vec<Option<Round>>, GraphError>) {
         let parent = |id| Parent {
             id,
             name: review.name.clone(),
             has_hidden_members: false,
         };
-        let values = match read {
-            Ok(values) => values,
+        let rounds = match read {
+            Ok(rounds) => rounds,
             Err(error) => {
                 self.left_out.push((parent(review.id), error.to_string()));
                 return;
             }
         };
-        for value in values {
-            let Some(round) = mapping::review_round(value) else {
+        for round in rounds {
+            let Some(round) = round else {
                 self.left_out.push((
                     parent(review.id),
                     "a round of it came without an id".to_owned(),

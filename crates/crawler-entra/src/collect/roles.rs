@@ -54,12 +54,12 @@ async fn read_privileged(
         version: Version::Beta,
         relative: "roleManagement/directory/roleDefinitions?$select=id,isPrivileged",
     };
-    let roles = read_all(run, collection, list).await?;
     let is_privileged = |value| {
         let (id, mut role) = Object::read(value)?;
         Some((id, role.flag("isPrivileged")?))
     };
-    Ok(roles.into_iter().filter_map(is_privileged).collect())
+    let roles = read_all(run, collection, list, is_privileged).await?;
+    Ok(roles.into_iter().flatten().collect())
 }
 
 /// Active role assignments; PIM knows since when, until when, and whether they were activated.
@@ -89,11 +89,8 @@ async fn read_schedules(run: &Run, collection: &Collection) -> Result<Schedules,
         version: Version::V1,
         relative: "roleManagement/directory/roleAssignmentScheduleInstances?$expand=activatedUsing",
     };
-    let mut schedules = Schedules::default();
-    for instance in read_all(run, collection, list).await? {
-        schedules.add(instance);
-    }
-    Ok(schedules)
+    let instances = read_all(run, collection, list, mapping::schedule).await?;
+    Ok(instances.into_iter().flatten().collect())
 }
 
 /// Who may activate a role.

@@ -124,12 +124,12 @@ async fn read_units(
         version: Version::V1,
         relative: &relative,
     };
-    let values = read_all(run, collection, list).await?;
+    let all = read_all(run, collection, list, mapping::administrative_unit).await?;
     let mut seen = HashSet::new();
-    let mut units = Vec::with_capacity(values.len());
+    let mut units = Vec::with_capacity(all.len());
     let mut all_readable = true;
-    for value in values {
-        match mapping::administrative_unit(value) {
+    for unit in all {
+        match unit {
             Some(unit) if seen.insert(unit.id) => units.push(unit),
             Some(_) => {}
             None => all_readable = false,

@@ -6,6 +6,9 @@ use reqwest::Response;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+/// What is said of an answer that cannot be read.
+pub(super) const UNREADABLE: &str = "the answer is not what Graph sends";
+
 /// What Graph answers.
 pub(crate) trait Answered: DeserializeOwned {
     /// Pages of lists in it.
@@ -37,7 +40,8 @@ pub(super) async fn read_bounded(
     {
         return Err(BodyError::TooLarge);
     }
-    let mut body = Vec::new();
+    let told = response.content_length().unwrap_or(0);
+    let mut body = Vec::with_capacity(usize::try_from(told).map_or(0, |told| told.min(limit)));
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(BodyError::TooLarge),

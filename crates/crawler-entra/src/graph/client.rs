@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{
     Answered, Fault, GraphError, Meter, Version,
     attempt::{Try, broken, limit_share, resource_units, retry_after_in, units_of},
-    body::{BodyError, parse, read_bounded},
+    body::{BodyError, UNREADABLE, parse, read_bounded},
     gather::Gathering,
     lanes::{Lanes, Workload, workload_of},
     meter::{Clock, Ledger, Waits},
@@ -436,7 +436,7 @@ impl Graph {
             return match parse(&body) {
                 Some(value) => Try::Done(value),
                 None => Try::Failed {
-                    last: "the answer is not what Graph sends".to_owned(),
+                    last: UNREADABLE.to_owned(),
                     fault: Fault::UnreadableAnswer,
                     retry_after: None,
                 },

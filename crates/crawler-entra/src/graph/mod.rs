@@ -21,6 +21,6 @@ pub(crate) use batch::SubRequest;
 pub(crate) use body::Answered;
 pub(crate) use client::Graph;
 pub(crate) use error::GraphError;
-pub(crate) use list::{ListEvent, NextLink, Page, Restarts};
+pub(crate) use list::{ListEvent, NextLink, Page, Restarts, Unparsed};
 pub(crate) use meter::{Fault, Meter, OTHER};
 pub(crate) use origin::Version;

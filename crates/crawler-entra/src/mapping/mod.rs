@@ -51,7 +51,7 @@ pub(crate) use registration::{
     federated_credential, registration,
 };
 pub(crate) use review::{Review, Round, review, review_decision, review_round};
-pub(crate) use role::{Schedules, role_assignment, role_definition, role_eligibility};
+pub(crate) use role::{Schedules, role_assignment, role_definition, role_eligibility, schedule};
 pub(crate) use service_principal::{SERVICE_PRINCIPAL_PROPERTIES, service_principal};
 pub(crate) use sign_in::{SIGN_IN_KINDS, SIGN_IN_PROPERTIES, sign_ins};
 pub(crate) use unit::{UNIT_PROPERTIES, administrative_unit, unit_context, unit_member};

@@ -35,7 +35,7 @@ pub(crate) fn role_definition(value: Value, is_privileged: Option<bool>) -> Opti
 }
 
 /// What an active assignment and its schedule have in common: role, principal, scope.
-type ScheduleKey = (Uuid, Uuid, String);
+pub(crate) type ScheduleKey = (Uuid, Uuid, String);
 
 /// What PIM knows about active assignments.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ pub(crate) struct Schedules {
 
 /// A time window of an active assignment.
 #[derive(Debug)]
-struct Schedule {
+pub(crate) struct Schedule {
     id: Option<String>,
     /// The assignment that it is the window of.
     origin: Option<String>,
@@ -56,14 +56,17 @@ struct Schedule {
     activated_using: Option<String>,
 }
 
-impl Schedules {
-    /// Adds a schedule instance, but for those that a group's assignment brings about: the register resolves groups itself.
-    pub fn add(&mut self, instance: Value) {
-        if let Some((key, schedule)) = schedule(instance) {
-            self.by_key.entry(key).or_default().push(schedule);
+impl FromIterator<(ScheduleKey, Schedule)> for Schedules {
+    fn from_iter<I: IntoIterator<Item = (ScheduleKey, Schedule)>>(instances: I) -> Self {
+        let mut schedules = Self::default();
+        for (key, schedule) in instances {
+            schedules.by_key.entry(key).or_default().push(schedule);
         }
+        schedules
     }
+}
 
+impl Schedules {
     /// The window of an assignment: among those that name it, else among all of the same role, principal and scope.
     fn of(&self, key: &ScheduleKey, assignment: Option<&str>) -> Option<&Schedule> {
         let windows = self.by_key.get(key)?;
@@ -83,7 +86,8 @@ impl Schedule {
     }
 }
 
-fn schedule(value: Value) -> Option<(ScheduleKey, Schedule)> {
+/// A schedule instance, but for those that a group's assignment brings about: the register resolves groups itself.
+pub(crate) fn schedule(value: Value) -> Option<(ScheduleKey, Schedule)> {
     let mut instance = Object::without_id(value)?;
     if is_inherited(&instance) {
         return None;
@@ -260,16 +264,16 @@ mod tests {
     }
 
     fn start_with(instances: &[Value]) -> Option<String> {
-        let mut schedules = Schedules::default();
-        instances.iter().cloned().for_each(|one| schedules.add(one));
+        let schedules: Schedules = instances.iter().cloned().filter_map(schedule).collect();
         let record = role_assignment(assignment(), &schedules).expect("an assignment");
         record.start_date_time.map(|start| start.to_rfc3339())
     }
 
     #[test]
     fn an_activated_assignment_gets_start_end_and_state_from_its_schedule() {
-        let mut schedules = Schedules::default();
-        schedules.add(instance("x", None, "2026-02-03T07:12:44.103Z"));
+        let schedules: Schedules = schedule(instance("x", None, "2026-02-03T07:12:44.103Z"))
+            .into_iter()
+            .collect();
         let record = role_assignment(assignment(), &schedules).expect("an assignment");
         assert_eq!(record.state.as_deref(), Some("Activated"));
         assert!(record.start_date_time < record.expiration_date_time);
