@@ -158,6 +158,19 @@ impl Server {
             .await
             .map_err(Error::database("looking for the application's role"))?;
         if !exists {
+            // However much the server is told to log, the statement with the password is not for its log.
+            for quiet in [
+                "SET log_statement = 'none'",
+                "SET log_min_duration_statement = -1",
+                "SET log_min_error_statement = 'panic'",
+            ] {
+                run(
+                    &mut connection,
+                    quiet.to_owned(),
+                    "keeping a password out of the log",
+                )
+                .await?;
+            }
             // The password is made of letters and digits only.
             let password = self.secrets.application.expose_secret();
             let create = format!("CREATE ROLE {APPLICATION} LOGIN PASSWORD '{password}'");

@@ -1,6 +1,7 @@
 //! The whole product, end to end: a simulated tenant, the crawler, the server, PostgreSQL, and the commands people run.
 
 mod attributes;
+mod canaries;
 mod command;
 mod days;
 mod deltas;

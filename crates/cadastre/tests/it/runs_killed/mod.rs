@@ -1,7 +1,7 @@
 //! Runs that a schedule asks for, while workers, the server and PostgreSQL are killed: none is lost, none counts twice, and
 //! the register is the tenant.
 
-mod scene;
+pub mod scene;
 
 use std::time::Duration;
 

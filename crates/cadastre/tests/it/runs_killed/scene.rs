@@ -17,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 
 use crate::{
@@ -76,6 +76,8 @@ pub struct Scene {
     /// The worker that sleeps.
     asleep: Option<String>,
     worker_key: String,
+    /// How much server and workers log.
+    log_level: &'static str,
     server: Process,
     listen: SocketAddr,
     database: SecretString,
@@ -100,11 +102,25 @@ impl Drop for Scene {
 
 impl Scene {
     pub async fn start(spec: &TenantSpec, options: SimOptions) -> Self {
+        Self::start_logging(spec, options, "info", &[]).await
+    }
+
+    /// [`start`](Self::start) with a level of logs, and with settings of PostgreSQL.
+    pub async fn start_logging(
+        spec: &TenantSpec,
+        options: SimOptions,
+        log_level: &'static str,
+        configuration: &[(&str, &str)],
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a folder");
         // The account that PostgreSQL runs as must be able to come here.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
         let mut settings = Settings::new(folder.path().join("postgres"));
+        let given = configuration.iter();
+        settings
+            .configuration
+            .extend(given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let postgres = Server::start(settings.clone()).await.expect("starts");
         // The same address after every start.
         settings.port = Some(postgres.port());
@@ -119,7 +135,7 @@ impl Scene {
         let simulator = Simulator::start(Tenant::generate(spec), options).await;
         let simulator = simulator.expect("a simulated tenant");
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (server, listen) = serve(folder.path(), &database, listen).await;
+        let (server, listen) = serve(folder.path(), &database, listen, log_level).await;
         let worker_key = new_key(&pool, &[Permission::Ingest, Permission::Jobs]).await;
         let base_url = format!("http://{listen}");
         let key = new_key(&pool, &Permission::ALL).await;
@@ -129,6 +145,7 @@ impl Scene {
             gone: Vec::new(),
             asleep: None,
             worker_key,
+            log_level,
             server,
             listen,
             database,
@@ -146,6 +163,24 @@ impl Scene {
         &self.register.pool
     }
 
+    /// Where everything keeps its files and logs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What server and workers know that nobody else may: the key of the workers, and the database's address.
+    pub fn known(&self) -> (&str, &SecretString) {
+        (&self.worker_key, &self.database)
+    }
+
+    /// Connects as PostgreSQL's own administrator.
+    pub async fn administrator(&self) -> PgConnection {
+        let postgres = self.postgres.as_ref().expect("it runs");
+        let url = postgres.admin_url();
+        let connected = PgConnection::connect(url.expose_secret()).await;
+        connected.expect("connects")
+    }
+
     async fn start_worker(&mut self) {
         let mut command = Command::new(worker_command().await);
         command
@@ -153,6 +188,7 @@ impl Scene {
             .env("CADASTRE_API_BASE_URL", format!("http://{}", self.listen))
             .env("CADASTRE_API_KEY", &self.worker_key)
             .env("CADASTRE_ALLOW_HOSTS", "127.0.0.1")
+            .args(["--log-level", self.log_level])
             .arg("--claim");
         let log = self.folder.path().join("workers.log");
         self.workers.push(Process::spawn(&mut command, &log));
@@ -217,7 +253,13 @@ impl Scene {
     }
 
     async fn serve(&mut self) {
-        let served = serve(self.folder.path(), &self.database, self.listen).await;
+        let served = serve(
+            self.folder.path(),
+            &self.database,
+            self.listen,
+            self.log_level,
+        )
+        .await;
         (self.server, self.listen) = served;
     }
 
@@ -268,6 +310,7 @@ async fn serve(
     folder: &Path,
     database: &SecretString,
     listen: SocketAddr,
+    log_level: &str,
 ) -> (Process, SocketAddr) {
     let log = folder.join("server.log");
     let addresses = || -> Vec<SocketAddr> {
@@ -289,6 +332,9 @@ async fn serve(
             .arg("up")
             .env("DATABASE_URL", database.expose_secret())
             .env("CADASTRE_LISTEN", listen.to_string())
+            // So that there is a site to sign in to.
+            .env("CADASTRE_PUBLIC_URL", "https://cadastre.example.org")
+            .env("RUST_LOG", log_level)
             .env("CADASTRE_KEY_FILE", folder.join("keys"));
         Process::spawn(&mut command, &log)
     };
