@@ -14,6 +14,7 @@ mod life;
 mod oracle;
 mod overlapping;
 mod partial;
+mod processes;
 mod profiles;
 mod questions;
 mod register;
@@ -22,5 +23,8 @@ mod rows;
 mod runs;
 mod runs_killed;
 mod sized;
+// The library that sets the clocks is for Linux.
+#[cfg(target_os = "linux")]
+mod slots;
 mod sweeps;
 mod truth;
