@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use contract::{CrawlMode, CreateJob, Job, JobPage, JobState, LogPage};
+use contract::{CrawlMode, CreateJob, Job, JobKind, JobPage, JobState, LogPage};
 use reqwest::Method;
 use uuid::Uuid;
 
@@ -116,6 +116,7 @@ async fn start(args: StartArgs) -> anyhow::Result<()> {
     let server = Questions::of(args.server)?;
     let wanted = CreateJob {
         crawler_id: args.crawler,
+        kind: JobKind::Crawl,
         mode: args.mode,
         priority: args.priority,
         not_before: None,

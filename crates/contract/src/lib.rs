@@ -34,6 +34,7 @@ mod envelope;
 mod held;
 mod job;
 mod key;
+mod look;
 mod people;
 mod problem;
 mod run;
@@ -70,9 +71,13 @@ pub use job::{
     AppendLog, ClaimAnswer, ClaimJob, ClaimedJob, CollectionProgress, CrawlMode, CreateJob,
     FinishJob, HeartbeatAnswer, Job, JobHeartbeat, JobKind, JobOutcome, JobPage, JobState,
     LogLevel, LogLine, LogPage, MAX_CLAIM_WAIT, MAX_LOG_CHARS, MAX_LOG_LINES, MAX_PROGRESS,
-    NewLogLine, Progress,
+    NewLogLine, Progress, WorkerInfo, WorkerList,
 };
 pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, UpdateKey, WhoAmI};
+pub use look::{
+    AttributeFound, AttributeKind, AttributesFound, CheckOutcome, FeatureCheck, FeatureStatus,
+    GrantsReport, IdentityPreview, JobResult, MAX_RESULT_BYTES, PermissionCheck, UserSample,
+};
 pub use people::{
     CreateToken, Me, NewRoleMapping, Role, RoleMapping, SignedInBy, UpdateRoleMapping,
 };
