@@ -2,6 +2,7 @@
 
 mod attributes;
 mod command;
+mod crawlers;
 mod days;
 mod deltas;
 mod demo;
