@@ -41,6 +41,7 @@ mod run;
 mod schedule;
 mod schema;
 mod type_name;
+mod worker;
 
 pub mod crawler;
 pub mod records;
@@ -71,7 +72,7 @@ pub use job::{
     AppendLog, ClaimAnswer, ClaimJob, ClaimedJob, CollectionProgress, CrawlMode, CreateJob,
     FinishJob, HeartbeatAnswer, Job, JobHeartbeat, JobKind, JobOutcome, JobPage, JobState,
     LogLevel, LogLine, LogPage, MAX_CLAIM_WAIT, MAX_LOG_CHARS, MAX_LOG_LINES, MAX_PROGRESS,
-    NewLogLine, Progress, WorkerInfo, WorkerList,
+    NewLogLine, Progress,
 };
 pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, UpdateKey, WhoAmI};
 pub use look::{
@@ -86,6 +87,7 @@ pub use run::{CollectionReport, CollectionStatus, Failure, RunOutcome, RunReport
 pub use schedule::{Overlap, Schedule, Schedules, SlotOutcome, WriteSchedule};
 pub use schema::{record_schema, record_subschema};
 pub use type_name::{InvalidTypeName, TypeName};
+pub use worker::{WorkerInfo, WorkerList};
 
 /// A connected source. Every row of the register belongs to exactly one.
 pub type SystemId = i32;
