@@ -98,7 +98,7 @@ fmt: ## Format the code
 
 .PHONY: deps
 deps: ## Install what is missing to build and test (CADASTRE_NO_INSTALL=1: only say what is missing)
-	@scripts/deps.sh compiler postgres curl python node oidc-provider cargo-deny
+	@scripts/deps.sh compiler postgres curl python node oidc-provider faketime cargo-deny
 
 # What running needs; the tools of the checks are not among it.
 .PHONY: deps-run

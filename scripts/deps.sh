@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing of the things named: compiler, postgres, curl, python, node, oidc-provider, cargo-deny.
+# Installs what is missing of the things named: compiler, postgres, curl, python, node, oidc-provider, faketime, cargo-deny.
 # With CADASTRE_NO_INSTALL=1 it only says what is missing, and how to get it, and fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -43,6 +43,15 @@ has_node() {
 }
 
 has_oidc-provider() { has_oidc_provider; }
+
+# The test of schedules sets the clocks of processes with it, on Linux; the same places that it looks at.
+has_faketime() {
+    [[ $(uname -s) == Linux ]] || return 0
+    compgen -G '/usr/lib/*-linux-gnu/faketime/libfaketimeMT.so.1' >/dev/null ||
+        compgen -G '/usr/lib64/faketime/libfaketimeMT.so.1' >/dev/null ||
+        compgen -G '/usr/lib/faketime/libfaketimeMT.so.1' >/dev/null ||
+        compgen -G '/usr/local/lib/faketime/libfaketimeMT.so.1' >/dev/null
+}
 
 has_cargo-deny() { [[ -x $(cargo_deny) ]]; }
 
@@ -118,6 +127,8 @@ how_to_get() {
         python-*) echo "install Python 3.11 or newer, with venv" ;;
         node-brew) echo "brew install node" ;;
         node-*) echo "install Node.js 20 or newer, with npm (https://nodejs.org)" ;;
+        faketime-apt) echo "apt-get install faketime" ;;
+        faketime-*) echo "install libfaketime (https://github.com/wolfcw/libfaketime)" ;;
         oidc-provider-*) echo "scripts/deps.sh oidc-provider" ;;
         cargo-deny-*) echo "scripts/deps.sh cargo-deny" ;;
     esac
@@ -133,6 +144,7 @@ install() {
         python-brew) quietly brew install python ;;
         node-apt) apt_install_node ;;
         node-brew) quietly brew install node ;;
+        faketime-apt) apt_install faketime ;;
         oidc-provider-*) quietly install_oidc_provider ;;
         cargo-deny-*) install_cargo_deny ;;
     esac

@@ -21,7 +21,7 @@ pub struct ServerArgs {
         default_value = "http://127.0.0.1:8080"
     )]
     api_base_url: Url,
-    /// A key with the permission that the command needs: 'read'; to change columns, 'schema'; to start and cancel runs, 'admin'
+    /// A key with the permission that the command needs: 'read'; to change columns, 'schema'; to start and cancel runs and to configure crawlers, 'admin'
     #[arg(long, env = "CADASTRE_API_KEY", hide_env_values = true)]
     api_key: SecretString,
 }
@@ -111,10 +111,21 @@ impl Questions {
         self.answer(request).await
     }
 
+    /// `DELETE` of a path under `/api/`, which answers nothing.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.asked(self.http.delete(self.base.join(path)?)).await?;
+        Ok(())
+    }
+
     async fn answer<T: DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,
     ) -> anyhow::Result<T> {
+        let answered = self.asked(request).await?.json().await;
+        answered.context("the server's answer cannot be read")
+    }
+
+    async fn asked(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
         let sent = request.bearer_auth(self.key.expose_secret()).send().await;
         let response = sent.with_context(|| format!("no answer from {}", self.base))?;
         if !response.status().is_success() {
@@ -124,10 +135,7 @@ impl Questions {
                 Err(_) => bail!("the server answered {status}"),
             }
         }
-        response
-            .json()
-            .await
-            .context("the server's answer cannot be read")
+        Ok(response)
     }
 
     async fn resource(&self, text: &str) -> anyhow::Result<FoundResource> {

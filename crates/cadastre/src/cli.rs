@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{ask, attributes, demo, keys, place::Place, runs, secrets, server};
+use crate::{ask, attributes, crawlers, demo, keys, place::Place, runs, secrets, server, workers};
 
 /// The register of who holds which access.
 #[derive(Debug, Parser)]
@@ -38,9 +38,15 @@ enum Command {
     /// List the attributes that a system sends, and give them columns
     #[command(subcommand)]
     Attributes(attributes::AttributesCommand),
+    /// Configure the crawlers of a server, and let its workers look through them
+    #[command(subcommand)]
+    Crawlers(crawlers::CrawlersCommand),
     /// Start, list, show, cancel and follow the crawls of a server's workers
     #[command(subcommand)]
     Runs(runs::RunsCommand),
+    /// List the workers of a server
+    #[command(subcommand)]
+    Workers(workers::WorkersCommand),
     /// Ask a running server who has access to a resource
     Who(ask::WhoArgs),
     /// Ask a running server why a principal has access to a resource
@@ -120,7 +126,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => keys::run(command).await?,
         Command::Secrets(command) => secrets::run(command).await?,
         Command::Attributes(command) => attributes::run(command).await?,
+        Command::Crawlers(command) => return Ok(crawlers::run(command).await?.into()),
         Command::Runs(command) => runs::run(command).await?,
+        Command::Workers(command) => workers::run(command).await?,
         Command::Who(args) => ask::who(args).await?,
         Command::Why(args) => ask::why(args).await?,
     }

@@ -23,9 +23,11 @@ pub mod place;
 
 mod ask;
 mod attributes;
+mod crawlers;
 mod demo;
 mod keys;
 mod runs;
 mod secrets;
 mod server;
 mod text;
+mod workers;

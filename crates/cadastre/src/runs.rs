@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use contract::{CrawlMode, CreateJob, Job, JobPage, JobState, LogPage};
+use contract::{CrawlMode, CreateJob, Job, JobKind, JobPage, JobState, LogPage};
 use reqwest::Method;
 use uuid::Uuid;
 
@@ -116,6 +116,7 @@ async fn start(args: StartArgs) -> anyhow::Result<()> {
     let server = Questions::of(args.server)?;
     let wanted = CreateJob {
         crawler_id: args.crawler,
+        kind: JobKind::Crawl,
         mode: args.mode,
         priority: args.priority,
         not_before: None,
@@ -140,7 +141,7 @@ async fn list(args: ListArgs) -> anyhow::Result<()> {
     let head = [
         "Job",
         "Crawler",
-        "Mode",
+        "Kind",
         "State",
         "Attempt",
         "Asked for",
@@ -158,11 +159,20 @@ fn second(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// How it reads, or what it looks for.
+const fn kind(job: &Job) -> &'static str {
+    if job.kind.only_looks() {
+        job.kind.wire_name()
+    } else {
+        job.mode.wire_name()
+    }
+}
+
 fn row(job: &Job) -> Vec<String> {
     vec![
         job.job_id.to_string(),
         clean(&job.crawler, 30),
-        job.mode.wire_name().to_owned(),
+        kind(job).to_owned(),
         job.state.wire_name().replace('_', " "),
         format!("{}/{}", job.attempt, job.max_attempts),
         minute(job.created_at),
@@ -179,7 +189,7 @@ fn details(job: &Job) -> String {
             "Crawler",
             format!("{} ({})", clean(&job.crawler, 60), job.crawler_id),
         ),
-        ("Mode", job.mode.wire_name().to_owned()),
+        ("Kind", kind(job).to_owned()),
         ("State", job.state.wire_name().replace('_', " ")),
         (
             "Attempt",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use uuid::Uuid;
 
-use crate::LeasedCrawler;
+use crate::{JobResult, LeasedCrawler};
 
 /// Most lines of a log that one call brings.
 pub const MAX_LOG_LINES: usize = 500;
@@ -20,19 +20,37 @@ pub const MAX_CLAIM_WAIT: u32 = 30;
 pub const MAX_PROGRESS: usize = 200;
 
 /// What kind of work it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobKind {
     /// Read a source into the register.
+    #[default]
     Crawl,
+    /// Find out what could be read, and which permissions and licences are missing.
+    Check,
+    /// Find out which attributes users have beside the usual ones.
+    Discover,
+    /// Find out which users the crawler's identity filter makes identities.
+    Preview,
 }
 
 impl JobKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Crawl, Self::Check, Self::Discover, Self::Preview];
+
     /// The name on the wire.
     pub const fn wire_name(self) -> &'static str {
         match self {
             Self::Crawl => "crawl",
+            Self::Check => "check",
+            Self::Discover => "discover",
+            Self::Preview => "preview",
         }
+    }
+
+    /// Does it only look at the source, and leave the register as it is?
+    pub const fn only_looks(self) -> bool {
+        !matches!(self, Self::Crawl)
     }
 }
 
@@ -133,7 +151,11 @@ impl JobState {
 pub struct CreateJob {
     /// The crawler that is to run.
     pub crawler_id: Uuid,
-    /// How it is to read; `full` forces everything.
+    /// What it is to do. What only looks at the source has a `result`, needs no crawler that is switched on, and waits for
+    /// no crawl.
+    #[serde(default)]
+    pub kind: JobKind,
+    /// How it is to read; `full` forces everything. For crawls only.
     #[serde(default)]
     pub mode: CrawlMode,
     /// Jobs with a higher one go first.
@@ -200,6 +222,8 @@ pub struct Job {
     pub progress: Progress,
     /// How it ended, or what went wrong in the latest attempt.
     pub message: Option<String>,
+    /// What a job that only looks has found out. Shown with a single job, for seven days, to whoever may read or administer.
+    pub result: Option<JobResult>,
     /// The schedule that asked for it.
     pub schedule_id: Option<Uuid>,
     /// The moment that the schedule asked for it for.
@@ -241,6 +265,14 @@ pub struct ClaimJob {
     #[serde(default)]
     #[schemars(range(max = 30))]
     pub wait_seconds: u32,
+    /// The kinds of work that the worker can do; crawls when absent.
+    #[serde(default = "crawls")]
+    #[schemars(length(max = 4))]
+    pub kinds: Vec<JobKind>,
+}
+
+fn crawls() -> Vec<JobKind> {
+    vec![JobKind::Crawl]
 }
 
 /// A job that was given to a worker.
@@ -319,6 +351,8 @@ pub struct FinishJob {
     pub outcome: JobOutcome,
     /// A sentence for people.
     pub message: Option<String>,
+    /// What a job that only looks has found out, at most 256 KiB of JSON. With `complete`, and of the job's kind.
+    pub result: Option<JobResult>,
     /// May trying again help? Asked of what failed only.
     #[serde(default)]
     pub may_retry: bool,

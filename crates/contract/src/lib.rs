@@ -34,12 +34,14 @@ mod envelope;
 mod held;
 mod job;
 mod key;
+mod look;
 mod people;
 mod problem;
 mod run;
 mod schedule;
 mod schema;
 mod type_name;
+mod worker;
 
 pub mod crawler;
 pub mod records;
@@ -73,6 +75,10 @@ pub use job::{
     NewLogLine, Progress,
 };
 pub use key::{CreateKey, CreatedKey, KeyInfo, Permission, UpdateKey, WhoAmI};
+pub use look::{
+    AttributeFound, AttributeKind, AttributesFound, CheckOutcome, FeatureCheck, FeatureStatus,
+    GrantsReport, IdentityPreview, JobResult, MAX_RESULT_BYTES, PermissionCheck, UserSample,
+};
 pub use people::{
     CreateToken, Me, NewRoleMapping, Role, RoleMapping, SignedInBy, UpdateRoleMapping,
 };
@@ -81,6 +87,7 @@ pub use run::{CollectionReport, CollectionStatus, Failure, RunOutcome, RunReport
 pub use schedule::{Overlap, Schedule, Schedules, SlotOutcome, WriteSchedule};
 pub use schema::{record_schema, record_subschema};
 pub use type_name::{InvalidTypeName, TypeName};
+pub use worker::{WorkerInfo, WorkerList};
 
 /// A connected source. Every row of the register belongs to exactly one.
 pub type SystemId = i32;

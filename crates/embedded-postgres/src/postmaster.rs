@@ -202,6 +202,9 @@ impl Postmaster {
         for (name, value) in settings.server_configuration() {
             command.arg("-c").arg(format!("{name}={value}"));
         }
+        for (name, value) in &settings.environment {
+            command.env(name, value);
+        }
         command.stdin(Stdio::null()).stdout(file).stderr(log_again);
         // Not tokio's child: it may outlive the runtime it was started on (a test process has many).
         let child = command

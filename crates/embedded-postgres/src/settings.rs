@@ -15,6 +15,8 @@ pub struct Settings {
     pub ephemeral: bool,
     /// Further server settings (`name`, `value`), stronger than ours.
     pub configuration: Vec<(String, String)>,
+    /// Environment of the server's process (`name`, `value`), beside what it inherits.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -25,6 +27,7 @@ impl Settings {
             port: None,
             ephemeral: false,
             configuration: Vec::new(),
+            environment: Vec::new(),
         }
     }
 

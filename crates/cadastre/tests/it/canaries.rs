@@ -283,7 +283,7 @@ async fn s01_no_log_no_file_of_the_database_and_no_answer_has_a_secret_however_m
 
     // The search finds what is there, and everything has talked.
     for (file, text) in [
-        ("server.log", "DEBUG"),
+        ("server.log", "INFO"),
         ("workers.log", "INFO"),
         ("postgres/server.log", "parameters: "),
         ("postgres/server.log", "MARKER tenant"),

@@ -3,6 +3,7 @@
 mod attributes;
 mod canaries;
 mod command;
+mod crawlers;
 mod days;
 mod deltas;
 mod demo;
@@ -15,6 +16,7 @@ mod life;
 mod oracle;
 mod overlapping;
 mod partial;
+mod processes;
 mod profiles;
 mod questions;
 mod register;
@@ -23,5 +25,8 @@ mod rows;
 mod runs;
 mod runs_killed;
 mod sized;
+// The library that sets the clocks is for Linux.
+#[cfg(target_os = "linux")]
+mod slots;
 mod sweeps;
 mod truth;

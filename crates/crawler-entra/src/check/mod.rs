@@ -10,6 +10,7 @@ mod judge;
 mod render;
 mod report;
 mod requirements;
+mod told;
 
 use std::sync::Arc;
 
@@ -176,11 +177,12 @@ async fn grants(
 /// Asks Graph about every feature, in the order of the table.
 async fn ask(graph: &Graph, meter: &Meter) -> Vec<Answer> {
     let group = any_group(graph, meter).await;
-    stream::iter(REQUIREMENTS)
+    // Made before the stream: a closure in it would keep the whole from being sent between threads.
+    let questions: Vec<_> = REQUIREMENTS
+        .iter()
         .map(|requirement| ask_one(graph, requirement, group, meter))
-        .buffered(AT_ONCE)
-        .collect()
-        .await
+        .collect();
+    stream::iter(questions).buffered(AT_ONCE).collect().await
 }
 
 async fn ask_one(

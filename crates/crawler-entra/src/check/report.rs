@@ -1,6 +1,7 @@
 //! What a check found out, for people and programs.
 
 use chrono::{DateTime, Utc};
+pub use contract::{CheckOutcome, FeatureStatus, GrantsReport};
 use serde::Serialize;
 
 use super::{
@@ -8,18 +9,6 @@ use super::{
     requirements::REQUIREMENTS,
 };
 use crate::config::{Cloud, SignInMethod};
-
-/// Can everything that is selected be read?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum CheckOutcome {
-    /// All of it.
-    Ready,
-    /// Something is missing; the features say what.
-    Missing,
-    /// Something could not be found out, because Graph did not answer.
-    Undecided,
-}
 
 /// The answer of a check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,42 +46,6 @@ pub struct TokenReport {
     pub issued_at: Option<DateTime<Utc>>,
     /// Until when it is good.
     pub expires_at: Option<DateTime<Utc>>,
-}
-
-/// What the application's service principal was granted, whatever the token says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GrantsReport {
-    /// The service principal's name.
-    pub display_name: Option<String>,
-    /// The permissions of Microsoft Graph assigned to it; `None` when that could not be read.
-    pub assigned: Option<Vec<String>>,
-    /// Why not.
-    pub unreadable_because: Option<String>,
-    /// Assigned, but not in the token yet.
-    pub not_in_token: Vec<String>,
-    /// Permissions that allow changes: a crawler needs none of them.
-    pub can_write: Vec<String>,
-}
-
-/// Whether one feature can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum FeatureStatus {
-    /// It can.
-    Granted,
-    /// A permission is missing.
-    Missing,
-    /// The permission was granted after the token was issued.
-    StaleToken,
-    /// The tenant lacks the licence.
-    Unlicensed,
-    /// Graph does not know it in this cloud or tenant.
-    Unavailable,
-    /// Graph refuses although the permission is in the token.
-    Refused,
-    /// It could not be found out.
-    Unknown,
 }
 
 /// One feature.

@@ -9,6 +9,7 @@ use super::{
     Settings, log,
     state::{Next, end_of_run},
     store::{self, Ending},
+    workers,
 };
 use crate::{
     app::AppState,
@@ -65,16 +66,7 @@ pub async fn wait_for_job(
 async fn introduce(state: &AppState, caller: &Caller, wanted: &ClaimJob) -> Result<(), ApiError> {
     let (state, caller, wanted) = (state.clone(), caller.clone(), wanted.clone());
     durable(async move {
-        sqlx::query(
-            "insert into workers (workspace_id, name, version, key_id) values ($1, $2, $3, $4) \
-             on conflict (workspace_id, name) do update set last_seen_at = now(), version = excluded.version, key_id = excluded.key_id",
-        )
-        .bind(caller.workspace_id)
-        .bind(&wanted.worker)
-        .bind(&wanted.version)
-        .bind(caller.key_id())
-        .execute(&state.pool)
-        .await?;
+        workers::introduce(&state.pool, &caller, &wanted).await?;
         Ok(())
     })
     .await
@@ -104,7 +96,7 @@ async fn look(state: &AppState, caller: &Caller, wanted: &ClaimJob) -> Result<Lo
     let settings = state.jobs.settings();
     let found = match leased_before(&mut transaction, caller, wanted.claim_id).await? {
         Some(job_id) => Some((job_id, true)),
-        None => waiting(&mut transaction, caller)
+        None => waiting(&mut transaction, caller, wanted)
             .await?
             .map(|job_id| (job_id, false)),
     };
@@ -168,23 +160,28 @@ async fn leased_before(
 }
 
 /// The job whose turn it is. One that was begun goes before others of its crawler, for its loads are open and would stand in
-/// their way. The crawler's row is held with it, so that two servers do not give out two of its jobs; the
+/// their way. What only looks at the source stands in
+/// nobody's way, and somebody waits for it: it goes before crawls. The crawler's row is held with it, so that two servers do not give out two of its jobs; the
 /// unique index refuses what slips through, and the look is repeated.
 async fn waiting(
     connection: &mut PgConnection,
     caller: &Caller,
+    wanted: &ClaimJob,
 ) -> Result<Option<Uuid>, sqlx::Error> {
+    let kinds: Vec<&str> = wanted.kinds.iter().map(|kind| kind.wire_name()).collect();
     sqlx::query_scalar(
         "select j.job_id from jobs j join crawlers c on c.crawler_id = j.crawler_id \
-         where j.workspace_id = $1 and j.state = 'queued' and j.not_before <= now() and c.enabled and c.deleted_at is null \
-         and ($2::integer[] is null or c.system_id = any ($2)) \
-         and not exists (select from jobs o where o.crawler_id = j.crawler_id and (o.state in ('leased', 'running') \
-         or o.state = 'queued' and o.started_at is not null and j.started_at is null)) \
-         order by j.priority desc, j.not_before, j.job_id limit 1 \
+         where j.workspace_id = $1 and j.state = 'queued' and j.not_before <= now() and c.deleted_at is null \
+         and ($2::integer[] is null or c.system_id = any ($2)) and j.kind = any ($3) \
+         and (j.kind <> 'crawl' or c.enabled and not exists (select from jobs o where o.crawler_id = j.crawler_id \
+         and o.kind = 'crawl' and (o.state in ('leased', 'running') \
+         or o.state = 'queued' and o.started_at is not null and j.started_at is null))) \
+         order by j.priority desc, j.kind = 'crawl', j.not_before, j.job_id limit 1 \
          for update of j skip locked for no key update of c skip locked",
     )
     .bind(caller.workspace_id)
     .bind(&caller.system_ids)
+    .bind(kinds)
     .fetch_optional(connection)
     .await
 }

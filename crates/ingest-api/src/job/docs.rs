@@ -2,7 +2,7 @@
 
 use contract::{
     AppendLog, ClaimAnswer, ClaimJob, CreateJob, FinishJob, HeartbeatAnswer, Job, JobHeartbeat,
-    JobPage, LogPage, Permission, Role,
+    JobPage, LogPage, Permission, Role, WorkerList,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -39,19 +39,22 @@ pub fn list() -> Operation {
 
 pub fn create() -> Operation {
     let operation = Operation::new(Tag::Jobs, "createJob", "Run a crawler now, or later")
-        .says("`mode: full` reads everything, whatever could be told to have changed. The job waits until no other job of the crawler runs.")
+        .says("`mode: full` reads everything, whatever could be told to have changed. A crawl waits until no other one of the crawler runs. \
+            With `kind` a worker only looks at the source: `check` tells what could be read and what is missing, `discover` the attributes \
+            of users, `preview` whom the identity filter makes identities. The answer is the job's `result`, which `getJob` shows.")
         .needs(&[Permission::Admin])
         .from_role(Role::Contributor)
         .takes::<CreateJob>(json!({"crawlerId": "6f1c3f2e-7a55-4a8e-9a71-0d5f5a1f9b10", "mode": "full"}))
         .answers::<Job>(201, "The job, queued.")
         .refuses(404, "There is no such crawler for this key.")
-        .refuses(409, "The crawler is switched off, or many of its jobs wait already.");
+        .refuses(409, "The crawler is switched off and the job is a crawl, or many of its jobs wait already.");
     leading_on(operation, "/jobId")
 }
 
 pub fn show() -> Operation {
     let operation = one("getJob", "A job")
-        .says("Once it has ended, the report of its run (`runId`) tells what was read.")
+        .says("Once it has ended, the report of its run (`runId`) tells what a crawl has read. What a job that only looks has found out is \
+            its `result`, shown for seven days to keys that may `read` or `admin`.")
         .needs(LOOK)
         .answers::<Job>(200, "The job.");
     leading_on(operation, "/jobId")
@@ -121,4 +124,15 @@ pub fn finish() -> Operation {
         .takes::<FinishJob>(json!({"epoch": 1, "outcome": "complete"}))
         .answers::<Job>(200, "The job as it stands now. The same said again is answered again.")
         .refuses(409, STALE)
+}
+
+pub fn list_workers() -> Operation {
+    Operation::new(
+        Tag::Jobs,
+        "listWorkers",
+        "Workers that asked for jobs in the last seven days",
+    )
+    .says("A name stands for one start of one process.")
+    .needs(LOOK)
+    .answers::<WorkerList>(200, "The workers, the one that was heard of last first.")
 }

@@ -2,7 +2,7 @@
 
 use contract::{
     AppendLog, FinishJob, HeartbeatAnswer, Job, JobHeartbeat, JobOutcome, MAX_LOG_LINES,
-    MAX_PROGRESS,
+    MAX_PROGRESS, MAX_RESULT_BYTES,
 };
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -105,6 +105,30 @@ pub async fn append_log(
     Ok(())
 }
 
+/// What the job found out, as it is kept: of its kind, and not too long.
+fn result_of(job: &Job, said: &FinishJob) -> Result<Option<String>, ApiError> {
+    let Some(result) = &said.result else {
+        return Ok(None);
+    };
+    if said.outcome != JobOutcome::Complete || result.kind() != job.kind {
+        return Err(ApiError::bad_field(
+            "result",
+            format!(
+                "a result comes with the outcome 'complete' and is of the job's kind, {}",
+                job.kind.wire_name()
+            ),
+        ));
+    }
+    let text = serde_json::to_string(result).map_err(ApiError::internal)?;
+    if text.len() > MAX_RESULT_BYTES {
+        return Err(ApiError::bad_field(
+            "result",
+            format!("a result has at most {MAX_RESULT_BYTES} bytes"),
+        ));
+    }
+    Ok(Some(text))
+}
+
 /// The worker is done with the job, in one way or another. Said again, it is answered again.
 pub async fn finish(
     state: &AppState,
@@ -125,6 +149,7 @@ pub async fn finish(
         return Ok(job);
     }
     require_lease(&standing, said.epoch)?;
+    let result = result_of(&job, &said)?;
     let next = standing.after_finish(said.outcome, said.may_retry);
     let message = match (next, &message) {
         (Next::Ended(contract::JobState::Dead), _) => Some(format!(
@@ -145,6 +170,9 @@ pub async fn finish(
         begin_anew: said.begin_anew,
     };
     store::end_lease(&mut transaction, state.jobs.settings(), &job, &ending).await?;
+    if let Some(result) = result {
+        store::keep_result(&mut transaction, job_id, &result).await?;
+    }
     let job = store::one(&mut transaction, caller, job_id).await?;
     transaction.commit().await?;
     // It may be another worker's turn with it, or with another job of the crawler.

@@ -22,6 +22,7 @@ mod routes;
 mod state;
 mod store;
 mod sweep;
+mod workers;
 
 use std::time::Duration;
 

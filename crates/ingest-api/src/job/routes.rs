@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use contract::{
     AppendLog, ClaimAnswer, ClaimJob, CreateJob, FinishJob, HeartbeatAnswer, Job, JobHeartbeat,
-    JobPage, JobState, LogLevel, LogPage, MAX_CLAIM_WAIT, Permission,
+    JobKind, JobPage, JobState, LogLevel, LogPage, MAX_CLAIM_WAIT, Permission, WorkerList,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     claim, docs, lease, log,
     store::{self, NewJob, Wanted},
+    workers,
 };
 use crate::{
     app::AppState,
@@ -29,6 +30,8 @@ use crate::{
 
 /// Whoever runs crawls, and whoever reads what they brought, may see how they go.
 pub const LOOK: &[Permission] = &[Permission::Jobs, Permission::Read, Permission::Admin];
+/// Whoever may read the register or configure crawlers sees what jobs found out.
+const READ_RESULTS: &[Permission] = &[Permission::Read, Permission::Admin];
 /// Most jobs of a crawler that wait.
 const MOST_WAITING: i64 = 20;
 const MAX_WORKER_CHARS: usize = 200;
@@ -48,6 +51,7 @@ pub fn routes() -> Routes {
         .post("/api/jobs/{jobId}/heartbeat", heartbeat, docs::heartbeat())
         .post("/api/jobs/{jobId}/log", append_log, docs::append_log())
         .post("/api/jobs/{jobId}/finish", finish, docs::finish())
+        .get("/api/workers", list_workers, docs::list_workers())
 }
 
 fn conflict(detail: impl Into<String>) -> ApiError {
@@ -97,7 +101,12 @@ async fn show(
 ) -> Result<Json<Job>, ApiError> {
     caller.require_one_of(LOOK)?;
     let mut connection = state.pool.acquire().await?;
-    Ok(Json(store::one(&mut connection, &caller, job_id).await?))
+    let mut job = store::one(&mut connection, &caller, job_id).await?;
+    // It tells of users and of the application: more than a worker's key is for.
+    if caller.require_one_of(READ_RESULTS).is_ok() {
+        job.result = store::result_of(&mut connection, job_id).await?;
+    }
+    Ok(Json(job))
 }
 
 /// Which lines.
@@ -143,6 +152,20 @@ pub async fn require_crawler(
     enabled.ok_or_else(|| ApiError::NotFound("there is no such crawler".into()))
 }
 
+/// Refuses to crawl with a crawler that is switched off. Looking is what one does before one switches it on.
+async fn require_on(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    crawler_id: Uuid,
+    kind: JobKind,
+) -> Result<(), ApiError> {
+    let is_on = require_crawler(connection, caller, crawler_id).await?;
+    if is_on || kind.only_looks() {
+        return Ok(());
+    }
+    Err(conflict("the crawler is switched off"))
+}
+
 async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -167,14 +190,13 @@ async fn create(
     }
     let job = durable(async move {
         let mut transaction = state.pool.begin().await?;
-        if !require_crawler(&mut transaction, &caller, wanted.crawler_id).await? {
-            return Err(conflict("the crawler is switched off"));
-        }
+        require_on(&mut transaction, &caller, wanted.crawler_id, wanted.kind).await?;
         require_room(&mut transaction, wanted.crawler_id).await?;
         let actor = caller.actor();
         let new = NewJob {
             workspace_id: caller.workspace_id,
             crawler_id: wanted.crawler_id,
+            kind: wanted.kind,
             mode: wanted.mode,
             priority: wanted.priority,
             not_before: wanted.not_before,
@@ -187,7 +209,7 @@ async fn create(
             .ok_or_else(|| ApiError::internal("a job without a slot has no rival"))?;
         let job = store::one(&mut transaction, &caller, job_id).await?;
         let detail =
-            json!({"crawlerId": job.crawler_id, "mode": job.mode, "priority": job.priority});
+            json!({"crawlerId": job.crawler_id, "kind": job.kind, "mode": job.mode, "priority": job.priority});
         record(&mut transaction, &caller, "job.create", &job, detail).await?;
         transaction.commit().await?;
         state.jobs.wake();
@@ -281,13 +303,11 @@ async fn retry(
                 standing.state.wire_name()
             )));
         }
-        if !require_crawler(&mut transaction, &caller, job.crawler_id).await? {
-            return Err(conflict("the crawler is switched off"));
-        }
+        require_on(&mut transaction, &caller, job.crawler_id, job.kind).await?;
         require_room(&mut transaction, job.crawler_id).await?;
         sqlx::query(
             "update jobs set state = 'queued', attempt = 0, not_before = now(), cancel_requested_at = null, started_at = null, \
-             finished_at = null, finished_epoch = null, run_id = $2, progress = '{}' where job_id = $1",
+             finished_at = null, finished_epoch = null, run_id = $2, progress = '{}', result = null where job_id = $1",
         )
         .bind(job_id)
         .bind(Uuid::new_v4())
@@ -323,6 +343,9 @@ async fn claim_job(
             "version",
             "a version has at most 100 characters, none of them a control character",
         ));
+    }
+    if wanted.kinds.len() > JobKind::ALL.len() {
+        return Err(ApiError::bad_field("kinds", "there are four kinds of work"));
     }
     if wanted.wait_seconds > MAX_CLAIM_WAIT {
         return Err(ApiError::bad_field(
@@ -367,4 +390,13 @@ async fn finish(
     let said: FinishJob = body.json()?;
     let job = durable(async move { lease::finish(&state, &caller, job_id, said).await });
     Ok(Json(job.await?))
+}
+
+async fn list_workers(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<WorkerList>, ApiError> {
+    caller.require_one_of(LOOK)?;
+    let items = workers::list(&state.pool, &caller).await?;
+    Ok(Json(WorkerList { items }))
 }

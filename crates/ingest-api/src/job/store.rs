@@ -1,7 +1,7 @@
 //! Jobs in the database.
 
 use chrono::{DateTime, Utc};
-use contract::{CrawlMode, Job, JobKind, JobPage, JobState, RunOutcome};
+use contract::{CrawlMode, Job, JobKind, JobPage, JobResult, JobState, RunOutcome};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ fn read(row: &PgRow) -> Result<Job, sqlx::Error> {
     let text = |name: &str| row.try_get::<String, _>(name);
     Ok(Job {
         job_id: row.try_get("job_id")?,
-        kind: word(&[JobKind::Crawl], JobKind::wire_name, &text("kind")?)?,
+        kind: word(&JobKind::ALL, JobKind::wire_name, &text("kind")?)?,
         crawler_id: row.try_get("crawler_id")?,
         crawler: text("crawler")?,
         mode: word(&CrawlMode::ALL, CrawlMode::wire_name, &text("mode")?)?,
@@ -49,6 +49,7 @@ fn read(row: &PgRow) -> Result<Job, sqlx::Error> {
         cancel_requested_at: row.try_get("cancel_requested_at")?,
         progress: row.try_get::<Json<_>, _>("progress")?.0,
         message: row.try_get("message")?,
+        result: None,
         schedule_id: row.try_get("schedule_id")?,
         slot: row.try_get("slot")?,
         created_at: row.try_get("created_at")?,
@@ -179,6 +180,8 @@ pub struct NewJob<'a> {
     pub workspace_id: i32,
     /// The crawler.
     pub crawler_id: Uuid,
+    /// What kind of work it is.
+    pub kind: JobKind,
     /// How it reads.
     pub mode: CrawlMode,
     /// Jobs with a higher one go first.
@@ -207,7 +210,7 @@ pub async fn insert(
     .bind(job_id)
     .bind(new.workspace_id)
     .bind(new.crawler_id)
-    .bind(JobKind::Crawl.wire_name())
+    .bind(new.kind.wire_name())
     .bind(new.mode.wire_name())
     .bind(new.priority)
     .bind(new.not_before)
@@ -300,4 +303,31 @@ pub async fn end_lease(
     }
     log::note_end(connection, job, state, ending.message).await?;
     Ok(state)
+}
+
+/// Keeps what a job found out. As text in JSON, not as `jsonb`: a tenant's values may hold what that refuses.
+pub async fn keep_result(
+    connection: &mut PgConnection,
+    job_id: Uuid,
+    result: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update jobs set result = $2::text::json where job_id = $1")
+        .bind(job_id)
+        .bind(result)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What a job found out, while it is kept.
+pub async fn result_of(
+    connection: &mut PgConnection,
+    job_id: Uuid,
+) -> Result<Option<JobResult>, sqlx::Error> {
+    let kept: Option<Option<Json<JobResult>>> =
+        sqlx::query_scalar("select result from jobs where job_id = $1")
+            .bind(job_id)
+            .fetch_optional(connection)
+            .await?;
+    Ok(kept.flatten().map(|result| result.0))
 }

@@ -11,6 +11,8 @@ use super::{
 
 /// Most jobs that one look takes on.
 const MOST: usize = 1_000;
+/// How long what a job found out is kept.
+const RESULT_DAYS: i32 = 7;
 
 /// Takes jobs back whose workers were not heard of, and ends those whose crawlers are gone. Answers how many it changed.
 pub async fn sweep(pool: &PgPool, settings: &Settings) -> Result<usize, sqlx::Error> {
@@ -73,6 +75,14 @@ pub async fn tidy(pool: &PgPool, settings: &Settings) -> Result<(), sqlx::Error>
          order by finished_at limit 1000 for update skip locked)",
     )
     .bind(settings.keep.as_secs_f64())
+    .execute(pool)
+    .await?;
+    // They hold samples of what a tenant says of its users.
+    sqlx::query(
+        "update jobs set result = null where job_id in (select job_id from jobs where result is not null \
+         and finished_at < now() - make_interval(days => $1) order by finished_at limit 1000 for update skip locked)",
+    )
+    .bind(RESULT_DAYS)
     .execute(pool)
     .await?;
     sqlx::query("delete from workers where last_seen_at < now() - interval '7 days'")

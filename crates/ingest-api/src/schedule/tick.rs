@@ -1,7 +1,7 @@
 //! Slots that have come.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use contract::{CrawlMode, Overlap, SlotOutcome};
+use contract::{CrawlMode, JobKind, Overlap, SlotOutcome};
 use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
@@ -127,6 +127,7 @@ async fn fire(
     let new = NewJob {
         workspace_id: due.workspace_id,
         crawler_id: due.crawler_id,
+        kind: JobKind::Crawl,
         mode: due.mode,
         priority: 0,
         not_before: None,

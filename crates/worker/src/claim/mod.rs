@@ -7,12 +7,13 @@
 //! drops its crawls as they are and hands the jobs back: whoever gets them goes on.
 
 mod heart;
+mod look;
 mod recorder;
 mod run;
 
 use std::time::Duration;
 
-use contract::{ClaimJob, ClaimedJob};
+use contract::{ClaimJob, ClaimedJob, JobKind};
 use crawler_entra::{LeasePolicy, RegisterConfig};
 use ingest_client::{ClientError, IngestClient, retry::full_jitter};
 use tokio::task::JoinSet;
@@ -79,6 +80,7 @@ impl Claiming {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 claim_id: Uuid::new_v4(),
                 wait_seconds: WAIT_SECONDS,
+                kinds: JobKind::ALL.to_vec(),
             };
             let claimed = tokio::select! {
                 biased;
@@ -119,7 +121,7 @@ impl Claiming {
 
     async fn work(&self, claimed: ClaimedJob, stop: &CancellationToken) {
         Work::new(self.client.clone(), &claimed)
-            .run(claimed.crawler, claimed.job.mode, self, stop)
+            .run(claimed.crawler, &claimed.job, self, stop)
             .await;
     }
 }

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use contract::{
-    ClaimedJob, CrawlMode, FinishJob, JobOutcome, LeasedCrawler, LogLevel, RunOutcome, RunReport,
+    ClaimedJob, CrawlMode, FinishJob, Job, JobOutcome, JobResult, LeasedCrawler, LogLevel,
+    RunOutcome, RunReport,
 };
 use crawler_entra::{CrawlError, Mode, crawl};
 use ingest_client::IngestClient;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Claiming,
     heart::{self, Heart},
+    look::look,
     recorder::Recorder,
 };
 use crate::GRACE;
@@ -54,6 +56,7 @@ enum End {
 }
 
 type Crawled = Result<Result<RunReport, CrawlError>, JoinError>;
+type Looked = Result<Result<JobResult, String>, JoinError>;
 
 impl Work {
     pub fn new(client: IngestClient, claimed: &ClaimedJob) -> Self {
@@ -74,14 +77,14 @@ impl Work {
     pub async fn run(
         self,
         crawler: LeasedCrawler,
-        mode: CrawlMode,
+        job: &Job,
         worker: &Claiming,
         stop: &CancellationToken,
     ) {
         let (job_id, epoch) = (self.job_id, self.epoch);
         tracing::info!(%job_id, run_id = %self.run_id, epoch, crawler = crawler.name, "job begins");
         // A job that does not say how to read reads as the crawler says.
-        let mode = match mode {
+        let mode = match job.mode {
             CrawlMode::Auto => None,
             CrawlMode::Delta => Some(Mode::Delta),
             CrawlMode::Full => Some(Mode::Full),
@@ -91,12 +94,17 @@ impl Work {
             .policy
             .config(crawler, register, mode, Some(self.run_id));
         let end = match config {
+            Ok(config) if job.kind.only_looks() => {
+                let (sink, end) = (self.recorder.clone(), self.wanted_end.clone());
+                let looking = Owned(tokio::spawn(look(job.kind, config, sink, end)));
+                self.watch(looking, stop, Self::end_of_look).await
+            }
             Ok(mut config) => {
                 config.lease_epoch = Some(self.epoch);
                 // In a task of its own: a crawl that panics is a failed job, not the end of the worker.
                 let sink = self.recorder.clone();
                 let crawling = Owned(tokio::spawn(crawl(config, sink, self.wanted_end.clone())));
-                self.watch(crawling, stop).await
+                self.watch(crawling, stop, Self::end_of).await
             }
             Err(error) => End::Said(self.end(JobOutcome::Failed, Some(error.to_string()), false)),
         };
@@ -108,16 +116,18 @@ impl Work {
             epoch: self.epoch,
             outcome,
             message,
+            result: None,
             may_retry,
             begin_anew: self.recorder.is_run_lost(),
         }
     }
 
     /// Waits for what comes first: the crawl's end, the worker's, or the loss of the lease.
-    async fn watch(
+    async fn watch<T>(
         &self,
-        mut crawling: Owned<Result<RunReport, CrawlError>>,
+        mut crawling: Owned<T>,
         stop: &CancellationToken,
+        end_of: impl Fn(&Self, Result<T, JoinError>) -> FinishJob,
     ) -> End {
         let heart = Heart {
             client: self.client.clone(),
@@ -136,7 +146,7 @@ impl Work {
         };
         let end = tokio::select! {
             biased;
-            ended = &mut crawling.0 => return End::Said(self.end_of(ended)),
+            ended = &mut crawling.0 => return End::Said(end_of(self, ended)),
             () = self.lost.cancelled() => End::Lost,
             () = stop.cancelled() => End::HandedBack,
             () = overdue => End::Said(self.end(
@@ -168,6 +178,28 @@ impl Work {
             }
         };
         self.end(outcome, message, may_retry && outcome == JobOutcome::Failed)
+    }
+
+    fn end_of_look(&self, ended: Looked) -> FinishJob {
+        let failed = match ended {
+            Ok(Ok(result)) => {
+                return FinishJob {
+                    result: Some(result),
+                    ..self.end(JobOutcome::Complete, None, false)
+                };
+            }
+            Ok(Err(reason)) => reason,
+            Err(error) => {
+                tracing::error!(job_id = %self.job_id, %error, "the look broke off");
+                "the look broke off by a fault of its own".to_owned()
+            }
+        };
+        let outcome = if self.wanted_end.is_cancelled() {
+            JobOutcome::Cancelled
+        } else {
+            JobOutcome::Failed
+        };
+        self.end(outcome, Some(failed), false)
     }
 
     async fn say(self, end: End) {

@@ -158,6 +158,40 @@ impl Bench {
             .expect("an id")
     }
 
+    /// Asks for a look at the tenant, with this secret and further settings of its crawler; answers the job.
+    pub async fn look(&self, kind: &str, client_secret: &str, settings: &Value) -> Uuid {
+        let crawler = self.crawler(client_secret).await;
+        let path = format!("/api/crawlers/{crawler}");
+        // One looks before one switches a crawler on.
+        let body = json!({"version": 1, "enabled": false, "settings": settings});
+        self.send(self.http.patch(format!("{}{path}", self.api)), &path, &body)
+            .await;
+        self.job_of(crawler, kind).await
+    }
+
+    /// Asks for a look with the crawler of another job.
+    pub async fn look_of(&self, job: Uuid, kind: &str) -> Uuid {
+        let crawler = self.shown(job).await.crawler_id;
+        self.job_of(crawler, kind).await
+    }
+
+    async fn job_of(&self, crawler: Uuid, kind: &str) -> Uuid {
+        let body = json!({"crawlerId": crawler, "kind": kind});
+        let made = self.post("/api/jobs", &body).await;
+        made["jobId"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("an id")
+    }
+
+    /// The job as the API shows it.
+    pub async fn shown(&self, job: Uuid) -> contract::Job {
+        let path = format!("{}/api/jobs/{job}", self.api);
+        let response = self.http.get(path).bearer_auth(&self.admin).send().await;
+        let text = response.expect("an answer").text().await.expect("a body");
+        serde_json::from_str(&text).expect("a job")
+    }
+
     /// Asks for the end of a job.
     pub async fn cancel(&self, job: Uuid) {
         self.post(&format!("/api/jobs/{job}/cancel"), &json!({}))

@@ -3,5 +3,6 @@
 mod bench;
 
 mod claiming;
+mod looking;
 mod once;
 mod stopping;

@@ -1,11 +1,9 @@
 //! The real commands on a PostgreSQL that keeps what it confirmed, all of which can be killed.
 
 use std::{
-    fs::{self, File},
+    fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -21,51 +19,10 @@ use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 
 use crate::{
-    command::worker_command,
+    processes::{PATIENCE, Process, Serving, claiming, last_words},
     register::{Register, new_key},
 };
 use contract::Permission;
-
-/// A guard against waiting for ever, no promise.
-const PATIENCE: Duration = Duration::from_secs(240);
-
-/// A process that ends with the value, by its own id.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-impl Process {
-    fn spawn(command: &mut Command, log: &Path) -> Self {
-        let log = File::options().create(true).append(true).open(log);
-        let log = log.expect("a log");
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("the same log"))
-            .stderr(log)
-            .spawn();
-        Self(child.expect("runs"))
-    }
-
-    /// SIGKILL: it has no chance to finish anything.
-    fn kill(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        self.0.wait().expect("collected");
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.0.id() as i32);
-        kill(pid, signal).expect("the signal is sent");
-    }
-
-    fn has_ended(&mut self) -> bool {
-        self.0.try_wait().expect("asked").is_some()
-    }
-}
 
 /// A tenant, a server, PostgreSQL and two workers.
 pub struct Scene {
@@ -79,8 +36,7 @@ pub struct Scene {
     /// How much server and workers log.
     log_level: &'static str,
     server: Process,
-    listen: SocketAddr,
-    database: SecretString,
+    serving: Serving,
     /// `None` while it is down.
     postgres: Option<Server>,
     settings: Settings,
@@ -91,10 +47,7 @@ impl Drop for Scene {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for name in ["server.log", "workers.log"] {
-                let log = fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
-                let lines: Vec<&str> = log.lines().collect();
-                let last = lines[lines.len().saturating_sub(60)..].join("\n");
-                eprintln!("last words of {name}:\n{last}");
+                last_words(&self.folder.path().join(name));
             }
         }
     }
@@ -134,10 +87,23 @@ impl Scene {
         write_new_key(&folder.path().join("keys"), "key-1").expect("a key");
         let simulator = Simulator::start(Tenant::generate(spec), options).await;
         let simulator = simulator.expect("a simulated tenant");
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (server, listen) = serve(folder.path(), &database, listen, log_level).await;
+        let mut serving = Serving {
+            database,
+            key_file: folder.path().join("keys"),
+            log: folder.path().join("server.log"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            environment: vec![
+                ("CADASTRE_LOG_LEVEL".into(), log_level.into()),
+                // So that there is a site to sign in to.
+                (
+                    "CADASTRE_PUBLIC_URL".into(),
+                    "https://cadastre.example.org".into(),
+                ),
+            ],
+        };
+        let server = serving.start().await;
         let worker_key = new_key(&pool, &[Permission::Ingest, Permission::Jobs]).await;
-        let base_url = format!("http://{listen}");
+        let base_url = serving.base_url();
         let key = new_key(&pool, &Permission::ALL).await;
         let mut scene = Self {
             register: Register::over(pool, simulator, base_url, key),
@@ -147,8 +113,7 @@ impl Scene {
             worker_key,
             log_level,
             server,
-            listen,
-            database,
+            serving,
             postgres: Some(postgres),
             settings,
             folder,
@@ -170,7 +135,7 @@ impl Scene {
 
     /// What server and workers know that nobody else may: the key of the workers, and the database's address.
     pub fn known(&self) -> (&str, &SecretString) {
-        (&self.worker_key, &self.database)
+        (&self.worker_key, &self.serving.database)
     }
 
     /// Connects as PostgreSQL's own administrator.
@@ -182,14 +147,8 @@ impl Scene {
     }
 
     async fn start_worker(&mut self) {
-        let mut command = Command::new(worker_command().await);
-        command
-            .env_clear()
-            .env("CADASTRE_API_BASE_URL", format!("http://{}", self.listen))
-            .env("CADASTRE_API_KEY", &self.worker_key)
-            .env("CADASTRE_ALLOW_HOSTS", "127.0.0.1")
-            .args(["--log-level", self.log_level])
-            .arg("--claim");
+        let mut command = claiming(&self.serving.base_url(), &self.worker_key).await;
+        command.args(["--log-level", self.log_level]);
         let log = self.folder.path().join("workers.log");
         self.workers.push(Process::spawn(&mut command, &log));
     }
@@ -202,7 +161,7 @@ impl Scene {
             .await
             .ok()
             .flatten();
-        let is_busy = |worker: &Process| busy == Some(worker.0.id().to_string());
+        let is_busy = |worker: &Process| busy == Some(worker.id());
         self.workers.iter().position(is_busy).unwrap_or(0)
     }
 
@@ -210,7 +169,7 @@ impl Scene {
     pub async fn kill_worker(&mut self) {
         let busy = self.busy().await;
         // One that sleeps cannot have it.
-        let sleeps = |worker: &Process| Some(worker.0.id().to_string()) == self.asleep;
+        let sleeps = |worker: &Process| Some(worker.id()) == self.asleep;
         let busy = if sleeps(&self.workers[busy]) {
             self.workers.len() - 1 - busy
         } else {
@@ -218,7 +177,7 @@ impl Scene {
         };
         let mut worker = self.workers.remove(busy);
         worker.kill();
-        self.gone.push(worker.0.id().to_string());
+        self.gone.push(worker.id());
         self.start_worker().await;
     }
 
@@ -228,7 +187,7 @@ impl Scene {
         if self.asleep.is_none() {
             let worker = &self.workers[self.busy().await];
             worker.signal(Signal::SIGSTOP);
-            let pid = worker.0.id().to_string();
+            let pid = worker.id();
             self.asleep = Some(pid.clone());
             self.gone.push(pid);
         }
@@ -238,10 +197,7 @@ impl Scene {
     pub fn wake_worker(&mut self) {
         if let Some(pid) = self.asleep.take() {
             self.gone.retain(|gone| *gone != pid);
-            let asleep = self
-                .workers
-                .iter()
-                .find(|worker| worker.0.id().to_string() == pid);
+            let asleep = self.workers.iter().find(|worker| worker.id() == pid);
             asleep.expect("it sleeps").signal(Signal::SIGCONT);
         }
     }
@@ -249,18 +205,7 @@ impl Scene {
     /// Kills the server and starts it again.
     pub async fn kill_server(&mut self) {
         self.server.kill();
-        self.serve().await;
-    }
-
-    async fn serve(&mut self) {
-        let served = serve(
-            self.folder.path(),
-            &self.database,
-            self.listen,
-            self.log_level,
-        )
-        .await;
-        (self.server, self.listen) = served;
+        self.server = self.serving.start().await;
     }
 
     /// Kills PostgreSQL and starts it again.
@@ -272,7 +217,7 @@ impl Scene {
         let again = Server::start(self.settings.clone()).await;
         self.postgres = Some(again.expect("starts again"));
         if self.server.has_ended() {
-            self.serve().await;
+            self.server = self.serving.start().await;
         }
     }
 
@@ -302,57 +247,5 @@ impl Scene {
             assert!(Instant::now() < give_up, "{what} never came");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    }
-}
-
-/// Starts the server, until it stays: the database may be away, or the port taken for a moment.
-async fn serve(
-    folder: &Path,
-    database: &SecretString,
-    listen: SocketAddr,
-    log_level: &str,
-) -> (Process, SocketAddr) {
-    let log = folder.join("server.log");
-    let addresses = || -> Vec<SocketAddr> {
-        let text = fs::read_to_string(&log).unwrap_or_default();
-        let addresses = text.lines().filter_map(|line| {
-            line.split_once("Register ")?
-                .1
-                .trim()
-                .strip_prefix("http://")
-        });
-        addresses
-            .map(|address| address.parse().expect("an address"))
-            .collect()
-    };
-    let before = addresses().len();
-    let spawn = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cadastre"));
-        command
-            .arg("up")
-            .env("DATABASE_URL", database.expose_secret())
-            .env("CADASTRE_LISTEN", listen.to_string())
-            // So that there is a site to sign in to.
-            .env("CADASTRE_PUBLIC_URL", "https://cadastre.example.org")
-            .env("RUST_LOG", log_level)
-            .env("CADASTRE_KEY_FILE", folder.join("keys"));
-        Process::spawn(&mut command, &log)
-    };
-    let mut server = spawn();
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        if let Some(address) = addresses().get(before) {
-            return (server, *address);
-        }
-        if server.has_ended() {
-            server = spawn();
-        }
-        let log = || fs::read_to_string(&log).unwrap_or_default();
-        assert!(
-            Instant::now() < give_up,
-            "the server does not start:\n{}",
-            log()
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

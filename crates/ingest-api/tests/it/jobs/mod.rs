@@ -2,6 +2,7 @@
 
 mod bench;
 mod contested;
+mod looks;
 mod model;
 mod schedules;
 mod told;
