@@ -48,7 +48,7 @@ stop() {
 }
 trap stop EXIT
 
-RUST_LOG=error "$bin/cadastre" up --data-folder "$work/data" --listen 127.0.0.1:0 >"$work/up" 2>&1 &
+CADASTRE_LOG_LEVEL=error "$bin/cadastre" up --data-folder "$work/data" --listen 127.0.0.1:0 >"$work/up" 2>&1 &
 server=$!
 for _ in {1..1200}; do
     grep -q '^Register' "$work/up" && break

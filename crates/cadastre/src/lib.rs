@@ -1,7 +1,7 @@
 //! Everything in one process: the server with a PostgreSQL of its own, the demo, keys and first questions.
 //!
 //! `cadastre up` serves the register; `cadastre demo` crawls a simulated tenant into it and shows what it found;
-//! `cadastre keys` makes and revokes API keys; `cadastre attributes` shows what sources send beside the core fields and gives
+//! `cadastre keys` makes and revokes API keys; `cadastre migrate` and `cadastre config check` are for whoever deploys; `cadastre attributes` shows what sources send beside the core fields and gives
 //! it columns; `cadastre who` and `cadastre why` ask a running server who has access to
 //! something and how.
 //!
@@ -26,3 +26,4 @@ mod demo;
 mod keys;
 mod server;
 mod text;
+mod upkeep;

@@ -1,6 +1,6 @@
 //! The application: its state, its routes, its life.
 
-use std::{num::NonZero, sync::Arc};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -19,7 +19,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    trace::TraceLayer,
 };
 
 use crate::{
@@ -32,9 +31,11 @@ use crate::{
     health, history, ingest,
     memory::{Memory, PATIENCE},
     merge::News,
+    metrics::Metrics,
     openapi::{self, Routes},
     read,
     record::Schemas,
+    request,
     retention::{self, Retention},
     run, session,
     statistics::Statistics,
@@ -42,7 +43,9 @@ use crate::{
 };
 
 /// The header that names a request.
-const REQUEST_ID: &str = "x-request-id";
+pub const REQUEST_ID: &str = "x-request-id";
+/// How long work in the background may take when the server stops, once the requests have ended or were given up.
+const BACKGROUND_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -73,6 +76,8 @@ pub struct AppState {
     pub retention: Retention,
     /// How clients are served.
     pub settings: Arc<ServerSettings>,
+    /// Figures for whoever watches.
+    pub metrics: Metrics,
 }
 
 impl AppState {
@@ -101,6 +106,7 @@ impl AppState {
             exports: Arc::new(Semaphore::new((slots / 2).max(1))),
             settings: Arc::new(settings),
             retention: Retention::default(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -140,7 +146,10 @@ pub fn router(state: AppState) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(name_request))
         .layer(PropagateRequestIdLayer::new(request_id.clone()))
-        .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn_with_state(
+            state.metrics.clone(),
+            request::watch,
+        ))
         .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
         .with_state(state)
 }
@@ -202,12 +211,13 @@ pub async fn serve(
     background.close();
     let settings = Arc::clone(&state.settings);
     edge::serve(listener, router(state), &settings, &stop).await;
-    // A refresh is one transaction; what is not done in time is rolled back and done again at the next start.
-    if tokio::time::timeout(settings.stop_patience, background.wait())
+    // It was told to stop when the requests were. A refresh is one transaction; what is not done in time is rolled back
+    // and done again at the next start.
+    if tokio::time::timeout(BACKGROUND_PATIENCE, background.wait())
         .await
         .is_err()
     {
-        tracing::warn!("background work did not end in time");
+        tracing::warn!("work in the background did not end in time");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use rand::RngExt;
+use tracing::Instrument as _;
 
 use crate::error::ApiError;
 
@@ -13,7 +14,10 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, ApiError>> + Send + 'static,
 {
-    tokio::spawn(work).await.map_err(ApiError::internal)?
+    // In the caller's span, so that what is logged names its request.
+    tokio::spawn(work.in_current_span())
+        .await
+        .map_err(ApiError::internal)?
 }
 
 /// How often a transaction that lost against another one is repeated.

@@ -260,7 +260,7 @@ async fn start_server(database_url: &SecretString) -> anyhow::Result<(Child, Str
     let mut server = Command::new(env!("CARGO_BIN_EXE_cadastre"))
         .args(["up", "--listen", "127.0.0.1:0"])
         .env("DATABASE_URL", database_url.expose_secret())
-        .env("RUST_LOG", "warn")
+        .env("CADASTRE_LOG_LEVEL", "warn")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

@@ -35,7 +35,7 @@ pub struct Register {
     http: reqwest::Client,
     stop: CancellationToken,
     _server: JoinHandle<()>,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Drop for Register {
@@ -77,7 +77,7 @@ impl Register {
             http: reqwest::Client::new(),
             stop,
             _server: server,
-            _database: database,
+            database,
             pool,
         }
     }
@@ -134,6 +134,23 @@ impl Register {
         crawl(config, Arc::new(Quiet), CancellationToken::new())
             .await
             .expect("the crawl begins")
+    }
+
+    /// The address of the database.
+    pub fn database_url(&self) -> &str {
+        self.database.url()
+    }
+
+    /// Serves another database from now on.
+    pub async fn serve_from(&mut self, pool: PgPool) {
+        self.stop.cancel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        self.base_url = format!("http://{}", listener.local_addr().expect("an address"));
+        self.stop = CancellationToken::new();
+        let (state, stopping) = (AppState::new(pool.clone()), self.stop.clone());
+        self._server =
+            tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
+        self.pool = pool;
     }
 
     /// The same tenant behind a simulator with other options.

@@ -7,7 +7,7 @@ use axum::{
 use contract::{KeyInfo, Permission, SystemId};
 
 use super::{ApiKey, store};
-use crate::{app::AppState, error::ApiError};
+use crate::{app::AppState, error::ApiError, request::CalledBy};
 
 /// Who calls: a key that exists, is not revoked and has not expired.
 #[derive(Debug, Clone)]
@@ -79,8 +79,12 @@ where
             .and_then(|(_, key)| ApiKey::parse(key))
             .ok_or(ApiError::Unauthenticated)?;
         let state = AppState::from_ref(state);
-        store::authenticate(&state.pool, &key)
+        let caller = store::authenticate(&state.pool, &key)
             .await?
-            .ok_or(ApiError::Unauthenticated)
+            .ok_or(ApiError::Unauthenticated)?;
+        if let Some(called_by) = parts.extensions.get::<CalledBy>() {
+            called_by.note(&caller.key.key_id);
+        }
+        Ok(caller)
     }
 }

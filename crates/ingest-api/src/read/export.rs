@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tracing::Instrument as _;
 
 use super::register::{Asked, Subject, Wanted};
 use crate::{
@@ -158,7 +159,7 @@ pub async fn export(
     // What is wrong with the request shows with its first rows, as long as there is a status to answer.
     let first = export.chunk(&mut form, None).await?;
     let (sender, pieces) = mpsc::channel(1);
-    tokio::spawn(export.send(form, first, sender));
+    tokio::spawn(export.send(form, first, sender).in_current_span());
     let headers = [
         (header::CONTENT_TYPE, media_type.to_owned()),
         (

@@ -40,6 +40,7 @@ mod open_sessions;
 mod openapi;
 mod openapi_examples;
 mod openapi_routes;
+mod operations;
 mod overload;
 mod pressure;
 mod races;
