@@ -34,7 +34,7 @@ pub struct Register {
     pub key: String,
     http: reqwest::Client,
     stop: CancellationToken,
-    _server: JoinHandle<()>,
+    server: JoinHandle<()>,
     database: TestDatabase,
 }
 
@@ -76,7 +76,7 @@ impl Register {
             base_url,
             http: reqwest::Client::new(),
             stop,
-            _server: server,
+            server,
             database,
             pool,
         }
@@ -148,8 +148,10 @@ impl Register {
         self.base_url = format!("http://{}", listener.local_addr().expect("an address"));
         self.stop = CancellationToken::new();
         let (state, stopping) = (AppState::new(pool.clone()), self.stop.clone());
-        self._server =
+        let server =
             tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
+        let before = std::mem::replace(&mut self.server, server);
+        before.await.expect("the one before ends");
         self.pool = pool;
     }
 

@@ -74,7 +74,9 @@ async fn the_server_runs_as_nobody_in_particular_on_a_root_folder_that_it_cannot
         let address = text.split("\"address\":\"127.0.0.1:").nth(1)?;
         Some(address.split('"').next()?.to_owned())
     };
-    until(async || port().is_some()).await;
+    until(async || port().is_some() || child.try_wait().expect("asked").is_some()).await;
+    let told = fs::read_to_string(&log).expect("a log");
+    assert!(port().is_some(), "{told}");
     let about =
         |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.id())).expect("told");
     let status = about("status");
