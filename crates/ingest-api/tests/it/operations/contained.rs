@@ -2,13 +2,14 @@
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use nix::unistd::geteuid;
 use secrecy::ExposeSecret as _;
 
-use crate::{app::until, hostile::Postgres};
+use crate::hostile::Postgres;
 
 /// A mount name space of its own, its root folder read-only, then another user with nothing left to gain.
 const CONTAIN: &str = "mount -o remount,bind,ro / && exec setpriv --reuid=10001 --regid=10001 --clear-groups \
@@ -30,6 +31,17 @@ fn contained(program: &str) -> Command {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .stdin(Stdio::null());
     command
+}
+
+/// The server; it is killed with the value.
+struct Contained(Child);
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to do.
+        let _ = self.0.kill();
+        self.0.wait().expect("collected");
+    }
 }
 
 /// The check that the image asks the server with, on another port.
@@ -61,7 +73,7 @@ async fn the_server_runs_as_nobody_in_particular_on_a_root_folder_that_it_cannot
     let place = tempfile::tempdir().expect("a folder");
     let postgres = Postgres::start(place.path(), &[]).await;
     let log = place.path().join("server.log");
-    let mut child = contained(binary)
+    let child = contained(binary)
         .env("DATABASE_URL", postgres.url().expose_secret())
         .env("CADASTRE_LISTEN", "127.0.0.1:0")
         .env("CADASTRE_LOG_FORMAT", "json")
@@ -69,16 +81,23 @@ async fn the_server_runs_as_nobody_in_particular_on_a_root_folder_that_it_cannot
         .stderr(fs::File::create(&log).expect("a log"))
         .spawn()
         .expect("runs");
+    let mut child = Contained(child);
     let port = || {
         let text = fs::read_to_string(&log).ok()?;
         let address = text.split("\"address\":\"127.0.0.1:").nth(1)?;
         Some(address.split('"').next()?.to_owned())
     };
-    until(async || port().is_some() || child.try_wait().expect("asked").is_some()).await;
+    // A guard against waiting for ever, no promise.
+    for _ in 0..30_000 {
+        if port().is_some() || child.0.try_wait().expect("asked").is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let told = fs::read_to_string(&log).expect("a log");
     assert!(port().is_some(), "{told}");
     let about =
-        |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.id())).expect("told");
+        |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.0.id())).expect("told");
     let status = about("status");
     for line in [
         "Uid:\t10001\t10001\t10001\t10001",
@@ -106,12 +125,12 @@ async fn the_server_runs_as_nobody_in_particular_on_a_root_folder_that_it_cannot
         .expect("runs");
     assert!(healthy.success(), "{check:?}");
     nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(child.id() as i32),
+        nix::unistd::Pid::from_raw(child.0.id() as i32),
         nix::sys::signal::Signal::SIGTERM,
     )
     .expect("told");
     assert_eq!(
-        child.wait().expect("ends").code(),
+        child.0.wait().expect("ends").code(),
         Some(0),
         "{}",
         fs::read_to_string(&log).expect("a log")
