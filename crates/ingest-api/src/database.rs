@@ -123,16 +123,15 @@ pub async fn migrate(url: &SecretString) -> Result<(), DatabaseError> {
         .application_name("cadastre migrate")
         .options([("timezone", "UTC"), ("search_path", "public")]);
     let mut connection = PgConnection::connect_with(&options).await?;
-    loop {
-        let is_ours: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-            .bind(MIGRATION_LOCK)
-            .fetch_one(&mut connection)
-            .await?;
-        if is_ours {
-            break;
+    let mut waits = 0;
+    while !try_lock(&mut connection).await? {
+        if waits % 50 == 0 {
+            tracing::info!("waiting for another server, which brings the schema up to date");
         }
+        waits += 1;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    let before = applied(&mut connection).await?.len();
     // The migrator's own lock would be waited for.
     let mut migrator = Migrator {
         ..Migrator::DEFAULT
@@ -143,9 +142,107 @@ pub async fn migrate(url: &SecretString) -> Result<(), DatabaseError> {
     // A server that was away for months finds the current one.
     history::partitions::make_missing(&mut connection).await?;
     views::install(&mut connection).await?;
+    let migrations = applied(&mut connection).await?.len() - before;
+    if migrations > 0 {
+        tracing::info!(migrations, "the schema was brought up to date");
+    }
     connection
         .execute("select pg_advisory_unlock_all()")
         .await?;
     connection.close().await?;
     Ok(())
+}
+
+async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_try_advisory_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .fetch_one(connection)
+        .await
+}
+
+/// How the database's schema stands to the one that this program knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaStanding {
+    /// Migrations of ours are missing.
+    TooOld,
+    /// The same.
+    Current,
+    /// A newer program added to it, which does not disturb this one: so may servers be replaced one after the other.
+    Newer,
+    /// A newer program took away or changed what this one needs.
+    TooNew,
+}
+
+/// What the description of a migration begins with that programs from before it cannot live with. All others only add.
+const CONTRACTS: &str = "contract ";
+
+/// How the database's schema stands to ours.
+pub async fn schema_standing(pool: &PgPool) -> Result<SchemaStanding, sqlx::Error> {
+    let found = applied(&mut *pool.acquire().await?).await?;
+    let known: Vec<i64> = MIGRATIONS.iter().map(|one| one.version).collect();
+    Ok(standing(&known, &found))
+}
+
+fn standing(known: &[i64], found: &[(i64, String)]) -> SchemaStanding {
+    let has = |version: &i64| found.iter().any(|(one, _)| one == version);
+    let unknown: Vec<_> = found
+        .iter()
+        .filter(|(version, _)| !known.contains(version))
+        .collect();
+    if !known.iter().all(has) {
+        SchemaStanding::TooOld
+    } else if unknown.is_empty() {
+        SchemaStanding::Current
+    } else if unknown
+        .iter()
+        .any(|(_, description)| description.starts_with(CONTRACTS))
+    {
+        SchemaStanding::TooNew
+    } else {
+        SchemaStanding::Newer
+    }
+}
+
+/// The migrations that a database has, with their descriptions; none of an empty one.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, String)>, sqlx::Error> {
+    let found = sqlx::query_as(
+        "select version, description from public._sqlx_migrations where success order by version",
+    )
+    .fetch_all(connection)
+    .await;
+    match found {
+        // Undefined table: nobody has migrated it yet.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => {
+            Ok(Vec::new())
+        }
+        found => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_too_old_current_newer_or_too_new() {
+        let of = |found: &[(i64, &str)]| {
+            let found: Vec<_> = found
+                .iter()
+                .map(|(n, name)| (*n, (*name).to_owned()))
+                .collect();
+            standing(&[1, 2], &found)
+        };
+        assert_eq!(of(&[]), SchemaStanding::TooOld);
+        assert_eq!(of(&[(1, "a")]), SchemaStanding::TooOld);
+        assert_eq!(of(&[(1, "a"), (3, "c")]), SchemaStanding::TooOld);
+        assert_eq!(of(&[(1, "a"), (2, "contract b")]), SchemaStanding::Current);
+        assert_eq!(
+            of(&[(1, "a"), (2, "b"), (3, "contracts")]),
+            SchemaStanding::Newer
+        );
+        assert_eq!(
+            of(&[(1, "a"), (2, "b"), (3, "contract c"), (4, "d")]),
+            SchemaStanding::TooNew
+        );
+    }
 }

@@ -35,7 +35,7 @@ pub struct Register {
     http: reqwest::Client,
     stop: CancellationToken,
     /// The server inside the test and its database, where it has no process of its own.
-    _inside: Option<(JoinHandle<()>, TestDatabase)>,
+    inside: Option<(JoinHandle<()>, TestDatabase)>,
 }
 
 impl Drop for Register {
@@ -76,7 +76,7 @@ impl Register {
             base_url,
             http: reqwest::Client::new(),
             stop,
-            _inside: Some((server, database)),
+            inside: Some((server, database)),
             pool,
         }
     }
@@ -89,7 +89,7 @@ impl Register {
             base_url,
             http: reqwest::Client::new(),
             stop: CancellationToken::new(),
-            _inside: None,
+            inside: None,
             pool,
         }
     }
@@ -146,6 +146,28 @@ impl Register {
         crawl(config, Arc::new(Quiet), CancellationToken::new())
             .await
             .expect("the crawl begins")
+    }
+
+    /// The address of the database.
+    pub fn database_url(&self) -> &str {
+        let (_, database) = self.inside.as_ref().expect("a database of its own");
+        database.url()
+    }
+
+    /// Serves another database from now on.
+    pub async fn serve_from(&mut self, pool: PgPool) {
+        self.stop.cancel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        self.base_url = format!("http://{}", listener.local_addr().expect("an address"));
+        self.stop = CancellationToken::new();
+        let (state, stopping) = (AppState::new(pool.clone()), self.stop.clone());
+        let server =
+            tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
+        let (before, _) = self.inside.as_mut().expect("a server of its own");
+        std::mem::replace(before, server)
+            .await
+            .expect("the one before ends");
+        self.pool = pool;
     }
 
     /// The same tenant behind a simulator with other options.

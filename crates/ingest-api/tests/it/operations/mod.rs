@@ -1,0 +1,5 @@
+//! What whoever runs the server sees of it: its settings, its log, its metrics.
+
+mod config;
+mod contained;
+mod watched;
