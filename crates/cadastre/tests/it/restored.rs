@@ -5,11 +5,20 @@ use std::{
     process::Command,
 };
 
-use contract::RunOutcome;
+use contract::{
+    RunOutcome,
+    crawler::{LeasedSecret, SecretField},
+};
 use embedded_postgres::{Server, Settings};
 use graph_sim::{SimOptions, TenantSpec};
-use ingest_api::{DatabaseSettings, connect, migrate};
+use ingest_api::{
+    DatabaseSettings, connect, crawler, migrate,
+    secret::{KeyBytes, Keyring, LocalKey, unlock},
+};
+use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::register::Register;
 
@@ -36,6 +45,38 @@ fn run(name: &str, arguments: &[&str]) {
     );
 }
 
+/// A crawler with a secret; answers its id.
+async fn crawler_with(register: &Register, secret: &str) -> Uuid {
+    let made: Value = register
+        .post(
+            "/api/crawlers",
+            &json!({"name": "tenant", "secrets": {"clientSecret": secret}, "settings": {"graph": {
+                "tenantId": register.simulator.tenant_id(), "clientId": register.simulator.client_id()}}}),
+        )
+        .await;
+    let id = made["crawlerId"].as_str().expect("an id");
+    id.parse().expect("an id")
+}
+
+/// Who was under way in a register that is lost asks the one of last night: its run and its load are unknown there.
+async fn assert_strangers_are_refused(register: &Register, run_id: Uuid, sync_id: &str) {
+    let http = reqwest::Client::new();
+    let base = &register.base_url;
+    let checkpoint = json!({"epoch": 1, "entries": [{"stream": "users", "key": "", "value": 1}]});
+    for request in [
+        http.post(format!("{base}/api/ingest/sessions/{sync_id}/commit"))
+            .json(&json!({"batches": 0, "complete": true})),
+        http.put(format!("{base}/api/ingest/runs/{run_id}/checkpoint"))
+            .json(&checkpoint),
+    ] {
+        let answer = request.bearer_auth(&register.key).send().await;
+        let answer = answer.expect("an answer");
+        let refused = [StatusCode::NOT_FOUND, StatusCode::CONFLICT];
+        let (status, text) = (answer.status(), answer.text().await.expect("a body"));
+        assert!(refused.contains(&status), "{status}: {text}");
+    }
+}
+
 fn opened(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     // The account that PostgreSQL runs as must be able to come here.
@@ -49,8 +90,12 @@ async fn a_dump_in_a_fresh_cluster_boots_and_the_next_crawl_leads_to_the_truth()
     let mut register = Register::start(&spec, SimOptions::default()).await;
     assert_eq!(register.crawl().await.outcome, RunOutcome::Complete);
     register.assert_equals_truth().await;
+    unlock(&register.pool, &register.keyring)
+        .await
+        .expect("a new key");
+    let canary = format!("CANARY{}", Uuid::new_v4().simple());
+    let crawler_id = crawler_with(&register, &canary).await;
 
-    // Some more transactions, so that the dump knows numbers that the fresh cluster has not come to yet.
     let place = tempfile::tempdir().expect("a folder");
     opened(place.path());
     let dump = place.path().join("register.dump").display().to_string();
@@ -64,16 +109,43 @@ async fn a_dump_in_a_fresh_cluster_boots_and_the_next_crawl_leads_to_the_truth()
             register.database_url(),
         ],
     );
+    let plain = place.path().join("register.sql").display().to_string();
+    run("pg_restore", &["--file", &plain, &dump]);
+    let plain = std::fs::read_to_string(&plain).expect("the dump as text");
+    assert!(
+        plain.contains("run_reports") && !plain.contains(&canary) && !plain.contains(&register.key),
+        "a dump holds no secret and no key"
+    );
     let rows_then = register.live_rows().await;
 
-    // The day goes on: people leave, and the register that is lost saw it.
+    // The day goes on: people leave, and the register that is lost saw it. They are few enough to be believed.
     let gone: Vec<_> = register.simulator.with_tenant(|tenant| {
-        let ids: Vec<_> = tenant.users.keys().copied().take(3).collect();
+        let has_granted = |id: &Uuid| {
+            let mut grants = tenant.app_access.grants.values();
+            grants.any(|grant| grant.principal_id == Some(*id))
+        };
+        let users = tenant.users.keys().copied();
+        let ids: Vec<_> = users.filter(|id| !has_granted(id)).take(2).collect();
         tenant.remove_objects(ids.iter().copied());
         ids
     });
-    register.crawl().await;
-    register.approve_all().await;
+    let seen = register.crawl().await;
+    assert_eq!(seen.outcome, RunOutcome::Complete, "{seen:#?}");
+    let (run_id, system_id) = (Uuid::new_v4(), seen.system_id.expect("a system"));
+    let _: Value = register
+        .post(
+            &format!("/api/ingest/runs/{run_id}/claim"),
+            &json!({"systemId": system_id}),
+        )
+        .await;
+    let session: Value = register
+        .post(
+            "/api/ingest/sessions",
+            &json!({"entity": "contexts", "systemId": system_id, "syncMode": "full", "runId": run_id,
+                "scope": {"contextType": "Nobody"}}),
+        )
+        .await;
+    let sync_id = session["syncId"].as_str().expect("an id").to_owned();
 
     let server = Server::start(Settings::new(place.path().join("postgres"))).await;
     let server = server.expect("a fresh cluster");
@@ -95,7 +167,23 @@ async fn a_dump_in_a_fresh_cluster_boots_and_the_next_crawl_leads_to_the_truth()
         allow_not_durable: false,
     };
     let pool = connect(&settings).await.expect("connects");
+    let wrong = Keyring::new("test", std::sync::Arc::new(LocalKey(KeyBytes::random())));
+    assert!(
+        unlock(&pool, &wrong).await.is_err(),
+        "another key does not start a server"
+    );
+    unlock(&pool, &register.keyring)
+        .await
+        .expect("the same key opens");
+    let mut connection = pool.acquire().await.expect("a connection");
+    let leased = crawler::leased(&mut connection, &register.keyring, 1, crawler_id).await;
+    drop(connection);
+    let leased = leased.expect("opened").expect("the crawler");
+    let secret = &leased.secrets[&SecretField::ClientSecret];
+    assert!(matches!(secret, LeasedSecret::Value(text) if text.expose() == canary));
+
     register.serve_from(pool).await;
+    assert_strangers_are_refused(&register, run_id, &sync_id).await;
     assert!(
         register.live_rows().await == rows_then,
         "nothing happens by itself"
@@ -119,8 +207,6 @@ async fn a_dump_in_a_fresh_cluster_boots_and_the_next_crawl_leads_to_the_truth()
         .filter(|(table, _)| *table == "principals")
         .count();
     assert_eq!(users, gone.len(), "and nobody else");
-    let state: serde_json::Value = register.get("/api/views").await;
-    assert!(state.to_string().contains("\"items\""), "{state}");
     // The views come to rest: what the lost cluster noted of its transactions does not make them stale for ever.
     let mut rounds = 0;
     while views::refresh_status(&register.pool)

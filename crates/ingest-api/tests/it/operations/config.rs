@@ -147,3 +147,79 @@ fn secrets_may_be_files_and_none_is_ever_shown() {
         assert!(!said.is_empty() && !said.contains(&canary), "{said}");
     }
 }
+
+#[test]
+fn the_settings_of_people_keys_and_addresses_have_their_place_in_the_file_too() {
+    let canary = format!("CANARY-{}", uuid::Uuid::new_v4());
+    let bench = Bench::new(
+        "database-url = 'postgres://me@db/register'\npublic-url = 'https://cadastre.example'\n\
+         sign-in-issuer = 'https://login.example'\nsign-in-client-id = 'cadastre'\nsession-idle-minutes = 5\n\
+         trusted-proxies = ['10.0.0.0/8', '192.0.2.1']\nrefused-keys-per-minute = 7\n",
+    );
+    fs::write(bench.path("client-secret"), format!("{canary}\n")).expect("a file");
+    let reference = format!("file:{}", bench.path("client-secret"));
+    let key = format!("k1:AAAABBBB{}E=", "C".repeat(34));
+    let output = bench.check(
+        &["--sign-in-scopes", "email,groups"],
+        &[
+            ("CADASTRE_KEYS", &key),
+            ("CADASTRE_SIGN_IN_CLIENT_SECRET", &reference),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for wanted in [
+        "public-url https://cadastre.example (file)",
+        "sign-in-issuer https://login.example (file)",
+        "sign-in-scopes email,groups (flag)",
+        "session-idle-minutes 5 (file)",
+        "trusted-proxies 10.0.0.0/8,192.0.2.1 (file)",
+        "refused-keys-per-minute 7 (file)",
+        "keys *** (environment, CADASTRE_KEYS)",
+        &format!("sign-in-client-secret {reference} (environment, CADASTRE_SIGN_IN_CLIENT_SECRET)"),
+    ] {
+        let name = wanted.split(' ').next().expect("a name");
+        assert_eq!(line(&output, name), wanted);
+    }
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(
+        !said.contains(&canary) && !said.contains("AAAABBBB"),
+        "{said}"
+    );
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_all_named_and_no_secret_is_a_flag() {
+    let canary = format!("CANARY-{}", uuid::Uuid::new_v4());
+    let bench = Bench::new(&format!(
+        "database-url = 'postgres://me@db/register'\npublic-url = 'http://cadastre.example'\n\
+         sign-in-issuer = 'https://login.example'\nsign-in-claim = 'email'\n\
+         sign-in-microsoft-tenant = '00000000-0000-0000-0000-000000000007'\nkeys = '{canary}'\n",
+    ));
+    let output = bench.check(&["--sign-in-client-secret", &canary], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    for part in [
+        "sign-in-client-secret is no flag",
+        "--public-url must be https",
+        "--sign-in-issuer and --sign-in-microsoft-tenant exclude each other",
+        "--sign-in-client-id is missing",
+        "--sign-in-claim, --sign-in-column and --sign-in-system go together",
+        "CADASTRE_KEYS",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(said.lines().count(), 6, "{said}");
+    assert!(!said.contains(&canary), "{said}");
+    for wrong in [
+        "trusted-proxies = [1]",
+        "sign-in-scopes = []",
+        "trusted-proxies = 'here'",
+    ] {
+        let bench = Bench::new(&format!("database-url = 'postgres://me@db/r'\n{wrong}\n"));
+        let output = bench.check(&[], &[]);
+        let (name, _) = wrong.split_once(' ').expect("a name");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{name} in the file")), "{said}");
+    }
+}

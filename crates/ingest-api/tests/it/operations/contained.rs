@@ -7,7 +7,6 @@ use std::{
 };
 
 use nix::unistd::geteuid;
-use secrecy::ExposeSecret as _;
 
 use crate::hostile::Postgres;
 
@@ -74,7 +73,7 @@ async fn the_server_runs_as_nobody_in_particular_on_a_root_folder_that_it_cannot
     let postgres = Postgres::start(place.path(), &[]).await;
     let log = place.path().join("server.log");
     let child = contained(binary)
-        .env("DATABASE_URL", postgres.url().expose_secret())
+        .env("DATABASE_URL", postgres.tcp_url())
         .env("CADASTRE_LISTEN", "127.0.0.1:0")
         .env("CADASTRE_LOG_FORMAT", "json")
         .stdout(Stdio::null())

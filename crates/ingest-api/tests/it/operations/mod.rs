@@ -2,4 +2,5 @@
 
 mod config;
 mod contained;
+mod private;
 mod watched;
