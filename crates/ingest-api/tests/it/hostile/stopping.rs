@@ -74,3 +74,47 @@ async fn clients_that_never_finish_and_statements_that_never_end_do_not_keep_a_s
         String::from_utf8_lossy(&rest)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_wait_for_a_job_are_answered_when_the_server_stops() {
+    let mut register = Register::start().await;
+    let address = register
+        .server
+        .base()
+        .trim_start_matches("http://")
+        .to_owned();
+    let mut waiting = Vec::new();
+    for number in 0..20 {
+        let body = format!(
+            r#"{{"worker": "w{number}", "version": "1", "claimId": "{}", "waitSeconds": 30}}"#,
+            uuid::Uuid::new_v4()
+        );
+        let mut stream = TcpStream::connect(&address).await.expect("connects");
+        let request = format!(
+            "POST /api/jobs/claim HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            register.client.key(),
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        waiting.push(stream);
+    }
+    // All of them are known, hence wait.
+    let mut watcher = register.postgres.connect().await;
+    crate::app::until(async || {
+        let known: i64 = sqlx::query_scalar("select count(*) from workers")
+            .fetch_one(&mut watcher)
+            .await
+            .expect("a number");
+        known == 20
+    })
+    .await;
+    let ended = register.server.terminate().await;
+    let log = register.server.log();
+    assert_eq!(ended.code(), Some(0), "{log}");
+    assert!(!log.contains("did not end in time"), "{log}");
+    for mut stream in waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+}

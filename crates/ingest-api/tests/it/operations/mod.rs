@@ -2,5 +2,6 @@
 
 mod config;
 mod contained;
+mod paths;
 mod private;
 mod watched;
