@@ -31,6 +31,11 @@ pub enum DatabaseError {
     /// A migration failed.
     #[error("the schema could not be brought up to date: {}{}", .0, advice(.0))]
     Migration(#[from] MigrateError),
+    /// A newer program took away what this one needs.
+    #[error(
+        "a newer version of Cadastre changed this database in a way that this version cannot work with: use the newer one, or restore the backup from before"
+    )]
+    TooNew,
     /// The views could not be installed.
     #[error("the views could not be installed: {0}")]
     Views(#[from] views::ViewError),
@@ -44,7 +49,7 @@ pub enum DatabaseError {
 /// What a person can do about a migration that failed.
 fn advice(error: &MigrateError) -> &'static str {
     match error {
-        MigrateError::VersionMismatch(_) | MigrateError::VersionMissing(_) => {
+        MigrateError::VersionMismatch(_) => {
             "; another version of Cadastre made this database: use that version, or another database or data folder (what a demo made may simply be removed)"
         }
         _ => "",
@@ -114,6 +119,9 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
 
 /// Brings schema and views up to date. Several replicas may start at once: one migrates, the others wait. The lock is
 /// polled, not waited for, because a session that waits holds a snapshot that blocks `CREATE INDEX CONCURRENTLY`.
+///
+/// A schema that a newer program added to is left alone, views included: who goes back to the version before finds that
+/// what it needs is there, and takes nothing from servers of the newer version that run beside it.
 pub async fn migrate(url: &SecretString) -> Result<(), DatabaseError> {
     let options: PgConnectOptions = url
         .expose_secret()
@@ -131,25 +139,39 @@ pub async fn migrate(url: &SecretString) -> Result<(), DatabaseError> {
         waits += 1;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let before = applied(&mut connection).await?.len();
+    let found = applied(&mut connection).await?;
+    match standing(&known(), &found) {
+        SchemaStanding::TooOld | SchemaStanding::Current => {
+            update(&mut connection, found.len()).await?
+        }
+        SchemaStanding::Newer => tracing::warn!(
+            "a newer version of Cadastre has added to the schema: it is used as it is"
+        ),
+        SchemaStanding::TooNew => return Err(DatabaseError::TooNew),
+    }
+    connection
+        .execute("select pg_advisory_unlock_all()")
+        .await?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// Does what is missing of a schema that had some migrations.
+async fn update(connection: &mut PgConnection, before: usize) -> Result<(), DatabaseError> {
     // The migrator's own lock would be waited for.
     let mut migrator = Migrator {
         ..Migrator::DEFAULT
     };
     migrator.migrations.clone_from(&MIGRATIONS.migrations);
     migrator.set_locking(false);
-    migrator.run(&mut connection).await?;
+    migrator.run(&mut *connection).await?;
     // A server that was away for months finds the current one.
-    history::partitions::make_missing(&mut connection).await?;
-    views::install(&mut connection).await?;
-    let migrations = applied(&mut connection).await?.len() - before;
+    history::partitions::make_missing(connection).await?;
+    views::install(connection).await?;
+    let migrations = applied(connection).await?.len() - before;
     if migrations > 0 {
         tracing::info!(migrations, "the schema was brought up to date");
     }
-    connection
-        .execute("select pg_advisory_unlock_all()")
-        .await?;
-    connection.close().await?;
     Ok(())
 }
 
@@ -179,8 +201,12 @@ const CONTRACTS: &str = "contract ";
 /// How the database's schema stands to ours.
 pub async fn schema_standing(pool: &PgPool) -> Result<SchemaStanding, sqlx::Error> {
     let found = applied(&mut *pool.acquire().await?).await?;
-    let known: Vec<i64> = MIGRATIONS.iter().map(|one| one.version).collect();
-    Ok(standing(&known, &found))
+    Ok(standing(&known(), &found))
+}
+
+/// The migrations that this program knows.
+fn known() -> Vec<i64> {
+    MIGRATIONS.iter().map(|one| one.version).collect()
 }
 
 fn standing(known: &[i64], found: &[(i64, String)]) -> SchemaStanding {

@@ -58,7 +58,9 @@ fn with_password(address: &SecretString, password: Option<&SecretString>) -> Opt
     let Some(password) = password else {
         return Some(address.clone());
     };
-    url.set_password(Some(password.expose_secret())).ok()?;
+    // What looks encoded is not: it is the password.
+    let password = password.expose_secret().replace('%', "%25");
+    url.set_password(Some(&password)).ok()?;
     Some(String::from(url).into())
 }
 

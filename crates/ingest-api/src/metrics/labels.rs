@@ -48,3 +48,9 @@ pub struct Rows {
 pub struct Connections {
     pub state: &'static str,
 }
+
+/// Jobs in a state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Jobs {
+    pub state: &'static str,
+}

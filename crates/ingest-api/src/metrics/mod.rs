@@ -16,7 +16,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::labels::{Connections, Request, Route, Rows};
+use self::labels::{Connections, Jobs, Request, Route, Rows};
 pub use self::{
     labels::{UNMATCHED, method_label},
     serve::serve,
@@ -45,6 +45,9 @@ struct Inner {
     open_sessions: Value,
     held_sets: Value,
     refresh_age: Value,
+    jobs: Family<Jobs, Value>,
+    jobs_waited: Value,
+    workers: Value,
     memory: Gauge,
 }
 
@@ -62,6 +65,9 @@ impl Default for Metrics {
             open_sessions: Value::default(),
             held_sets: Value::default(),
             refresh_age: Value::default(),
+            jobs: Family::default(),
+            jobs_waited: Value::default(),
+            workers: Value::default(),
             memory: Gauge::default(),
         };
         inner.register();
@@ -118,6 +124,21 @@ impl Inner {
             "views_refresh_age_seconds",
             "Since the last good refresh of the view that was longest without one",
             self.refresh_age.clone(),
+        );
+        registry.register(
+            "jobs",
+            "Jobs that wait for a worker, and that have one",
+            self.jobs.clone(),
+        );
+        registry.register(
+            "jobs_waited_seconds",
+            "Since the first of the jobs that wait could have been begun",
+            self.jobs_waited.clone(),
+        );
+        registry.register(
+            "workers",
+            "Workers that have a job, or asked for one in the last two minutes",
+            self.workers.clone(),
         );
         registry.register(
             "ingest_memory_bytes",

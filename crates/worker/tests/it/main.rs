@@ -3,5 +3,6 @@
 mod bench;
 
 mod claiming;
+mod contained;
 mod once;
 mod stopping;

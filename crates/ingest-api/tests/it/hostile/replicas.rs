@@ -4,9 +4,10 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use ingest_api::MIGRATIONS;
+use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, migrate::Migrator};
 
-use super::{Postgres, ServerProcess};
+use super::{Postgres, Register, ServerProcess, writers::Writers};
 use crate::client::{Call, Client};
 
 const SERVERS: usize = 4;
@@ -114,4 +115,60 @@ async fn a_server_is_ready_only_while_it_can_work_with_the_schema() {
             assert_eq!(probe(&server, path).await, wanted, "{path} after {change}");
         }
     }
+}
+
+/// Tells that a newer version made something of the schema.
+async fn note_migration(postgres: &Postgres, version: i64, description: &str) {
+    let mut admin = postgres.connect().await;
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time) \
+         values ($1, $2, true, '', 0)",
+    )
+    .bind(version)
+    .bind(description)
+    .execute(&mut admin)
+    .await
+    .expect("noted");
+}
+
+async fn views_of(postgres: &Postgres) -> Vec<(String, String)> {
+    let mut admin = postgres.connect().await;
+    sqlx::query_as("select name, definition_hash from view_definitions order by position")
+        .fetch_all(&mut admin)
+        .await
+        .expect("views")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_back_a_version_may_start_until_something_was_taken_away_and_changes_nothing() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let mut register = Register::over(Postgres::start(place.path(), &[]).await, place.path()).await;
+    note_migration(&register.postgres, 9998, "more tables").await;
+    // The newer version's views are not those of this one.
+    let mut admin = register.postgres.connect().await;
+    sqlx::query("update view_definitions set definition_hash = 'newer' where position = 1")
+        .execute(&mut admin)
+        .await
+        .expect("changed");
+    let views = views_of(&register.postgres).await;
+    let mut writers = Writers::start(&register.client, register.system_id, 2);
+    for _ in 0..2 {
+        writers.progress(4).await;
+        assert_eq!(register.server.terminate().await.code(), Some(0));
+        register.server.start_again().await;
+    }
+    writers.finish(&mut admin).await;
+    assert_eq!(probe(&register.server, "ready").await, 200);
+    assert_eq!(views_of(&register.postgres).await, views);
+
+    note_migration(&register.postgres, 9999, "contract old columns").await;
+    assert_eq!(probe(&register.server, "ready").await, 503);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ingest-api"))
+        .arg("--migrate-only")
+        .env("DATABASE_URL", register.postgres.url().expose_secret())
+        .output()
+        .expect("runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("restore the backup"), "{told}");
 }
