@@ -49,7 +49,7 @@ pub enum DatabaseError {
 /// What a person can do about a migration that failed.
 fn advice(error: &MigrateError) -> &'static str {
     match error {
-        MigrateError::VersionMismatch(_) => {
+        MigrateError::VersionMismatch(_) | MigrateError::VersionMissing(_) => {
             "; another version of Cadastre made this database: use that version, or another database or data folder (what a demo made may simply be removed)"
         }
         _ => "",
@@ -142,7 +142,7 @@ pub async fn migrate(url: &SecretString) -> Result<(), DatabaseError> {
     let found = applied(&mut connection).await?;
     match standing(&known(), &found) {
         SchemaStanding::TooOld | SchemaStanding::Current => {
-            update(&mut connection, found.len()).await?
+            update(&mut connection, found.len()).await?;
         }
         SchemaStanding::Newer => tracing::warn!(
             "a newer version of Cadastre has added to the schema: it is used as it is"
