@@ -252,6 +252,21 @@ async fn figures_move_with_what_happens_and_no_caller_can_add_to_their_labels() 
         ["inserted", "unchanged", "rejected", "deleted"].map(|outcome| rows(outcome) as i64);
     assert_eq!(found, [2, 2, 2, 0], "{after:#?}");
     assert_eq!(grew("cadastre_ingest_sessions_open") as i64, 1);
+    let claim =
+        json!({"worker": "w", "version": "1", "claimId": uuid::Uuid::new_v4(), "waitSeconds": 0});
+    assert_eq!(
+        post(&http, format!("{base}/api/jobs/claim"), &key, &claim).await,
+        200
+    );
+    let with_worker = server.metrics(&http).await;
+    let queued = "cadastre_jobs{state=\"queued\"}";
+    for (name, wanted) in [
+        ("cadastre_workers", 1),
+        (queued, 0),
+        ("cadastre_jobs_waited_seconds", 0),
+    ] {
+        assert_eq!(with_worker[name] as i64, wanted, "{with_worker:#?}");
+    }
     let route = "/api/ingest/{entity}";
     let requests = after
         .keys()
