@@ -98,7 +98,7 @@ impl fmt::Display for Source {
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.value.as_deref().unwrap_or("-");
-        write!(f, "{:<24} {value}  ({})", self.name, self.source)
+        write!(f, "{:<26} {value}  ({})", self.name, self.source)
     }
 }
 
@@ -131,7 +131,8 @@ pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<Loaded, Con
     }
     let matches = known.try_get_matches_from_mut(arguments)?;
     let (config, people, keyring) = understood(&matches)?;
-    let in_force = settings(&known)
+    // Of a command whose arguments were not changed: those that were have gone to its end.
+    let in_force = settings(&command())
         .map(|argument| in_force(argument, &matches, &in_file))
         .collect();
     Ok(Loaded {

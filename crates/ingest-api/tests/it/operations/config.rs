@@ -63,6 +63,10 @@ fn a_flag_wins_over_the_environment_over_the_file_and_each_is_named() {
         ],
     );
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).starts_with("database-url"),
+        "in the order of --help, wherever they come from"
+    );
     for wanted in [
         "listen 127.0.0.1:3 (flag)",
         "keep-history 2 (environment, CADASTRE_KEEP_HISTORY)",
