@@ -49,7 +49,7 @@ stop() {
 trap stop EXIT
 
 # Trying calls without a good key is what this is about.
-RUST_LOG=error CADASTRE_REFUSED_KEYS_PER_MINUTE=1000000 "$bin/cadastre" up --data-folder "$work/data" --listen 127.0.0.1:0 >"$work/up" 2>&1 &
+CADASTRE_LOG_LEVEL=error CADASTRE_REFUSED_KEYS_PER_MINUTE=1000000 "$bin/cadastre" up --data-folder "$work/data" --listen 127.0.0.1:0 >"$work/up" 2>&1 &
 server=$!
 for _ in {1..1200}; do
     grep -q '^Register' "$work/up" && break

@@ -1,19 +1,32 @@
 //! Flags and commands.
 
-use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ingest_api::{
-    ServerSettings,
+    LogFormat, ServerSettings,
     auth::Doors,
+    database_address, keep_memory_private, log_to_stderr,
     people::{self, SignInArgs},
 };
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::{ask, attributes, crawlers, demo, keys, place::Place, runs, secrets, server, workers};
+use crate::{
+    ask, attributes, crawlers, demo, keys, place::Place, runs, secrets, server, upkeep, workers,
+};
+
+/// The crates whose log is ours.
+const OURS: [&str; 6] = [
+    "cadastre",
+    "ingest_api",
+    "views",
+    "crawler_entra",
+    "ingest_client",
+    "embedded_postgres",
+];
 
 /// The register of who holds which access.
 #[derive(Debug, Parser)]
@@ -21,6 +34,12 @@ use crate::{ask, attributes, crawlers, demo, keys, place::Place, runs, secrets, 
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// How the log is written (to the standard error)
+    #[arg(long, global = true, env = "CADASTRE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Plain)]
+    log_format: LogFormat,
+    /// How much is logged: error, warn, info, debug, trace or off [default: info for up, else warn]
+    #[arg(long, global = true, env = "CADASTRE_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<LevelFilter>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +54,11 @@ enum Command {
     /// The keys that secrets of crawlers are sealed with
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
+    /// Bring the database's schema up to date, then exit
+    Migrate(upkeep::MigrateArgs),
+    /// Look at the settings of a server before it starts
+    #[command(subcommand)]
+    Config(upkeep::ConfigCommand),
     /// List the attributes that a system sends, and give them columns
     #[command(subcommand)]
     Attributes(attributes::AttributesCommand),
@@ -56,9 +80,17 @@ enum Command {
 /// Where the database is.
 #[derive(Debug, clap::Args)]
 pub struct DatabaseArgs {
-    /// Use this PostgreSQL instead of one of our own: postgres://user:password@host:port/database
+    /// Use this PostgreSQL instead of one of our own: postgres://user:password@host:port/database, or file:PATH
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<SecretString>,
+    /// Its password, where the address has none: itself, or file:PATH
+    #[arg(
+        long,
+        env = "CADASTRE_DATABASE_PASSWORD",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    database_password: Option<SecretString>,
     /// Where our own PostgreSQL keeps its data [default: /var/lib/cadastre for root, else ~/.local/share/cadastre]
     #[arg(long, env = "CADASTRE_DATA_FOLDER")]
     data_folder: Option<PathBuf>,
@@ -67,10 +99,13 @@ pub struct DatabaseArgs {
 impl DatabaseArgs {
     /// The place that the flags and the environment name.
     pub fn place(&self) -> anyhow::Result<Place> {
-        Ok(Place::choose(
-            self.database_url.clone(),
-            self.data_folder.clone(),
-        )?)
+        let url = self
+            .database_url
+            .as_ref()
+            .map(|url| database_address(url, self.database_password.as_ref()))
+            .transpose()
+            .map_err(|wrong| anyhow::anyhow!(wrong.join("; ")))?;
+        Ok(Place::choose(url, self.data_folder.clone())?)
     }
 }
 
@@ -91,20 +126,17 @@ struct UpArgs {
 
 /// Runs the command with the process' arguments.
 pub fn main() -> ExitCode {
+    // Before any secret is read.
+    if let Err(error) = keep_memory_private() {
+        eprintln!("error: the memory of the process cannot be kept private: {error}");
+        return ExitCode::FAILURE;
+    }
     let cli = Cli::parse();
-    let quiet = if matches!(cli.command, Command::Up(_)) {
-        // PostgreSQL notices what is dropped in case it is there.
-        "info,sqlx::postgres::notice=warn"
-    } else {
-        "warn"
+    let usual = match cli.command {
+        Command::Up(_) => LevelFilter::INFO,
+        _ => LevelFilter::WARN,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet)),
-        )
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    log_to_stderr(cli.log_format, cli.log_level.unwrap_or(usual), &OURS);
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -125,6 +157,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => return demo::run(args).await,
         Command::Keys(command) => keys::run(command).await?,
         Command::Secrets(command) => secrets::run(command).await?,
+        Command::Migrate(args) => upkeep::run_migrate(args).await?,
+        Command::Config(command) => return Ok(upkeep::run_config(command)),
         Command::Attributes(command) => attributes::run(command).await?,
         Command::Crawlers(command) => return Ok(crawlers::run(command).await?.into()),
         Command::Runs(command) => runs::run(command).await?,

@@ -1,9 +1,9 @@
 //! Everything in one process: the server with a PostgreSQL of its own, the demo, keys and first questions.
 //!
 //! `cadastre up` serves the register; `cadastre demo` crawls a simulated tenant into it and shows what it found;
-//! `cadastre keys` makes and revokes API keys; `cadastre secrets` looks after the keys of stored secrets; `cadastre attributes` shows
-//! what sources send beside the core fields and gives it columns; `cadastre runs` asks for crawls and shows how they go;
-//! `cadastre who` and `cadastre why` ask a running server who has access to
+//! `cadastre keys` makes and revokes API keys; `cadastre secrets` looks after the keys of stored secrets; `cadastre migrate` and
+//! `cadastre config check` are for whoever deploys; `cadastre attributes` shows what sources send beside the core fields and gives it
+//! columns; `cadastre runs` asks for crawls and shows how they go; `cadastre who` and `cadastre why` ask a running server who has access to
 //! something and how.
 //!
 //! Invariants:
@@ -30,4 +30,5 @@ mod runs;
 mod secrets;
 mod server;
 mod text;
+mod upkeep;
 mod workers;

@@ -37,6 +37,7 @@ mod inspect;
 mod journal;
 mod mapping;
 mod plan;
+mod private_memory;
 mod sink;
 mod stopping;
 
@@ -57,4 +58,5 @@ pub use delta::{FULL_READ_EVERY, Mode, UNTOLD_READ_EVERY};
 pub use error::CrawlError;
 pub use identity::{FilterError, IdentityFilter, IdentityKey, IdentityPreview, UserSample};
 pub use inspect::{InspectError, discover_attributes, preview_identities};
+pub use private_memory::keep_memory_private;
 pub use progress::{ProgressEvent, ProgressSink};

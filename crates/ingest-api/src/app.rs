@@ -1,6 +1,6 @@
 //! The application: its state, its routes, its life.
 
-use std::{num::NonZero, sync::Arc};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -19,9 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    trace::TraceLayer,
 };
-use tracing::Span;
 
 use crate::{
     attributes::{self, Attributes},
@@ -34,10 +32,12 @@ use crate::{
     job::{self, Jobs},
     memory::{Memory, PATIENCE},
     merge::News,
+    metrics::Metrics,
     openapi::{self, Routes},
     people::{self, People},
     read,
     record::Schemas,
+    request,
     retention::{self, Retention},
     run, schedule,
     secret::Keyring,
@@ -48,9 +48,10 @@ use crate::{
 
 /// The header that names a request.
 pub const REQUEST_ID: &str = "x-request-id";
-
 /// Most characters of a caller's name for its request.
 const MAX_REQUEST_ID: usize = 128;
+/// How long work in the background may take when the server stops, once the requests have ended or were given up.
+const BACKGROUND_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -89,6 +90,8 @@ pub struct AppState {
     pub keyring: Keyring,
     /// How clients are served.
     pub settings: Arc<ServerSettings>,
+    /// Figures for whoever watches.
+    pub metrics: Metrics,
 }
 
 impl AppState {
@@ -121,6 +124,7 @@ impl AppState {
             settings: Arc::new(settings),
             retention: Retention::default(),
             keyring: Keyring::none(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -166,21 +170,13 @@ pub fn router(state: AppState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), auth::note))
         .layer(middleware::from_fn(name_request))
         .layer(PropagateRequestIdLayer::new(request_id.clone()))
-        .layer(TraceLayer::new_for_http().make_span_with(request_span))
+        .layer(middleware::from_fn_with_state(
+            state.metrics.clone(),
+            request::watch,
+        ))
         .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
         .layer(middleware::from_fn(tidy_request_id))
         .with_state(state)
-}
-
-/// What the log says of a request. Never the query: what comes back from a sign-in, and links for the first admin, have
-/// secrets in it.
-fn request_span(request: &Request) -> Span {
-    tracing::debug_span!(
-        "request",
-        method = %request.method(),
-        path = request.uri().path(),
-        version = ?request.version(),
-    )
 }
 
 /// Drops the caller's name for a request where it is none that a log and a person can use; it gets one of ours then.
@@ -264,13 +260,18 @@ pub async fn serve(
     background.close();
     let settings = Arc::clone(&state.settings);
     edge::serve(listener, router(state.clone()), &settings, &stop).await;
-    auth::write_uses(&state.gatekeeper, &state.pool).await;
-    // A refresh is one transaction; what is not done in time is rolled back and done again at the next start.
-    if tokio::time::timeout(settings.stop_patience, background.wait())
+    // How often keys were used is not worth more than the background is.
+    let last_things = async {
+        auth::write_uses(&state.gatekeeper, &state.pool).await;
+        background.wait().await;
+    };
+    // The background was told to stop when the requests were. A refresh is one transaction; what is not done in time is
+    // rolled back and done again at the next start.
+    if tokio::time::timeout(BACKGROUND_PATIENCE, last_things)
         .await
         .is_err()
     {
-        tracing::warn!("background work did not end in time");
+        tracing::warn!("work in the background did not end in time");
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, ApiError>> + Send + 'static,
 {
-    // What is logged on the way still says for which request.
+    // In the caller's span, so that what is logged on the way names its request.
     tokio::spawn(work.in_current_span())
         .await
         .map_err(ApiError::internal)?

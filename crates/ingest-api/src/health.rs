@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::{
     app::AppState,
+    database::{SchemaStanding, schema_standing},
+    durable::durable,
     error::ApiError,
     openapi::{Operation, Routes, Tag},
 };
@@ -24,10 +26,13 @@ pub fn routes() -> Routes {
             "/health/ready",
             ready,
             Operation::new(Tag::Server, "getReadiness", "Can the server serve?")
-                .says("Asks the database too. A load balancer sends requests only to servers that can.")
+                .says(
+                    "Asks the database too, and whether its schema is one that this version can work with. A load balancer sends \
+                     requests only to servers that can.",
+                )
                 .public()
                 .answers::<Health>(200, "It can.")
-                .refuses(503, "The database is away."),
+                .refuses(503, "The database is away, or its schema is too old or too new."),
         )
 }
 
@@ -49,9 +54,16 @@ async fn live() -> Json<Health> {
     })
 }
 
-/// The database answers too.
+/// The database answers too, and is one that this version can work with.
 async fn ready(State(state): State<AppState>) -> Result<Json<Health>, ApiError> {
-    sqlx::query("select 1").execute(&state.pool).await?;
+    let standing = durable(async move { Ok(schema_standing(&state.pool).await?) }).await?;
+    if matches!(standing, SchemaStanding::TooOld | SchemaStanding::TooNew) {
+        tracing::warn!(
+            ?standing,
+            "the schema is none that this version can work with"
+        );
+        return Err(ApiError::Busy);
+    }
     Ok(Json(Health {
         status: "ready",
         version: Some(env!("CARGO_PKG_VERSION")),

@@ -35,9 +35,13 @@ mod durable;
 mod edge;
 mod error;
 mod health;
+mod logging;
 mod memory;
+mod metrics;
 mod params;
 mod pieces;
+mod private_memory;
+mod request;
 mod statistics;
 mod view_refresh;
 
@@ -65,7 +69,14 @@ pub mod system;
 
 pub use app::{AppState, router, serve};
 pub use body::Pace;
-pub use config::{Config, ServerSettings};
-pub use database::{DatabaseError, DatabaseSettings, MIGRATIONS, connect, migrate};
+pub use config::{
+    Config, ConfigError, Loaded, ServerSettings, Setting, Source, database_address, load,
+};
+pub use database::{
+    DatabaseError, DatabaseSettings, MIGRATIONS, SchemaStanding, connect, migrate, schema_standing,
+};
 pub use error::ApiError;
+pub use logging::{LogFormat, log_to_stderr};
 pub use memory::Memory;
+pub use metrics::{Metrics, serve as serve_metrics};
+pub use private_memory::keep_memory_private;

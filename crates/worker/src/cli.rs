@@ -6,7 +6,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{ArgGroup, Parser, ValueEnum};
-use crawler_entra::{ConfigFile, LeasePolicy, Overrides, RegisterConfig};
+use crawler_entra::{ConfigFile, LeasePolicy, Overrides, RegisterConfig, keep_memory_private};
 use rand::RngExt as _;
 use secrecy::SecretString;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -161,6 +161,11 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 /// Runs the command with the process' arguments.
 pub fn main() -> ExitCode {
+    // Before any secret is read.
+    if let Err(error) = keep_memory_private() {
+        eprintln!("error: the memory of the process cannot be kept private: {error}");
+        return ExitCode::from(FAILED);
+    }
     // Ends the process itself on `--help` and on flags that do not exist (with 2).
     let args = Args::parse();
     log_to_stderr(args.log_format, args.log_level);

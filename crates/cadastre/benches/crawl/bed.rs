@@ -261,7 +261,7 @@ async fn start_server(
     let mut server = Command::new(program("cadastre", options)?)
         .args(["up", "--listen", "127.0.0.1:0"])
         .env("DATABASE_URL", database_url.expose_secret())
-        .env("RUST_LOG", "warn")
+        .env("CADASTRE_LOG_LEVEL", "warn")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

@@ -35,7 +35,7 @@ fn cadastre(arguments: &[&str]) -> Command {
         "CADASTRE_LISTEN",
         "CADASTRE_API_BASE_URL",
         "CADASTRE_API_KEY",
-        "RUST_LOG",
+        "CADASTRE_LOG_LEVEL",
     ] {
         command.env_remove(name);
     }

@@ -12,7 +12,9 @@ use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec};
 use ingest_api::{
     AppState, DatabaseSettings,
     auth::{NewKey, create_key},
-    connect, migrate, serve,
+    connect, migrate,
+    secret::{KeyBytes, Keyring, LocalKey},
+    serve,
 };
 use reqwest::StatusCode;
 use secrecy::ExposeSecret;
@@ -32,10 +34,12 @@ pub struct Register {
     pub base_url: String,
     /// A key that may do everything.
     pub key: String,
+    /// What secrets of crawlers are sealed with.
+    pub keyring: Keyring,
     http: reqwest::Client,
     stop: CancellationToken,
     /// The server inside the test and its database, where it has no process of its own.
-    _inside: Option<(JoinHandle<()>, TestDatabase)>,
+    inside: Option<(JoinHandle<()>, TestDatabase)>,
 }
 
 impl Drop for Register {
@@ -67,16 +71,22 @@ impl Register {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base_url = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let (state, stopping) = (AppState::new(pool.clone()), stop.clone());
+        let keyring = Keyring::new("test", Arc::new(LocalKey(KeyBytes::random())));
+        let state = AppState {
+            keyring: keyring.clone(),
+            ..AppState::new(pool.clone())
+        };
+        let stopping = stop.clone();
         let server =
             tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
         Self {
             key: new_key(&pool, &Permission::ALL).await,
+            keyring,
             simulator: Arc::new(simulator.expect("a simulated tenant")),
             base_url,
             http: reqwest::Client::new(),
             stop,
-            _inside: Some((server, database)),
+            inside: Some((server, database)),
             pool,
         }
     }
@@ -85,11 +95,12 @@ impl Register {
     pub fn over(pool: PgPool, simulator: Simulator, base_url: String, key: String) -> Self {
         Self {
             key,
+            keyring: Keyring::none(),
             simulator: Arc::new(simulator),
             base_url,
             http: reqwest::Client::new(),
             stop: CancellationToken::new(),
-            _inside: None,
+            inside: None,
             pool,
         }
     }
@@ -146,6 +157,32 @@ impl Register {
         crawl(config, Arc::new(Quiet), CancellationToken::new())
             .await
             .expect("the crawl begins")
+    }
+
+    /// The address of the database.
+    pub fn database_url(&self) -> &str {
+        let (_, database) = self.inside.as_ref().expect("a database of its own");
+        database.url()
+    }
+
+    /// Serves another database from now on.
+    pub async fn serve_from(&mut self, pool: PgPool) {
+        self.stop.cancel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        self.base_url = format!("http://{}", listener.local_addr().expect("an address"));
+        self.stop = CancellationToken::new();
+        let state = AppState {
+            keyring: self.keyring.clone(),
+            ..AppState::new(pool.clone())
+        };
+        let stopping = self.stop.clone();
+        let server =
+            tokio::spawn(async move { serve(listener, state, stopping).await.expect("serves") });
+        let (before, _) = self.inside.as_mut().expect("a server of its own");
+        std::mem::replace(before, server)
+            .await
+            .expect("the one before ends");
+        self.pool = pool;
     }
 
     /// The same tenant behind a simulator with other options.

@@ -29,6 +29,11 @@ const PARTIAL: u8 = 3;
 
 /// Runs the command with the process' arguments.
 pub fn main() -> ExitCode {
+    // Before any secret is read.
+    if let Err(error) = crate::keep_memory_private() {
+        eprintln!("error: the memory of the process cannot be kept private: {error}");
+        return ExitCode::from(FAILED);
+    }
     // Ends the process itself on `--help` and on flags that do not exist (with 2).
     let cli = Cli::parse();
     let (mut args, to_look) = match cli.command {

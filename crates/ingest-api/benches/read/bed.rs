@@ -273,7 +273,7 @@ async fn start_server(database_url: &SecretString) -> anyhow::Result<(Child, Str
     let mut server = Command::new(env!("CARGO_BIN_EXE_ingest-api"))
         .args(["--listen", "127.0.0.1:0"])
         .env("DATABASE_URL", database_url.expose_secret())
-        .env("RUST_LOG", "info,sqlx=error")
+        .env("CADASTRE_LOG_LEVEL", "info")
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()

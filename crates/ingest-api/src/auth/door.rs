@@ -14,7 +14,7 @@ use super::{
     gatekeeper::Outcome,
     notes::Notes,
 };
-use crate::{app::AppState, error::ApiError, people};
+use crate::{app::AppState, error::ApiError, people, request::CalledBy};
 
 /// What a request shows at the door.
 enum Shown {
@@ -146,6 +146,9 @@ where
         door.is_open(Some(&key.id))?;
         match authenticate(&state.pool, &key, &origin).await? {
             Answer::Works(caller) => {
+                if let Some(called_by) = parts.extensions.get::<CalledBy>() {
+                    called_by.note(&key.id);
+                }
                 door.enter(&caller, parts.extensions.get())?;
                 Ok(*caller)
             }

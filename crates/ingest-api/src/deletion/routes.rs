@@ -233,5 +233,6 @@ async fn decide_once(
         .await?
         .ok_or_else(not_found)?;
     transaction.commit().await?;
+    state.metrics.removed(known.entity, removed);
     Ok(decided)
 }

@@ -120,6 +120,7 @@ impl Call<'_> {
                 .await?;
         }
         transaction.commit().await?;
+        state.metrics.stored(self.entity, &answer);
         state
             .statistics
             .note(session.spec()?.table, answer.inserted);

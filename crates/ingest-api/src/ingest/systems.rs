@@ -123,6 +123,7 @@ async fn store_once(
     answer.system_ids = Some(system_ids);
     answer.duration_ms = started.elapsed().as_millis() as u64;
     transaction.commit().await?;
+    state.metrics.stored(Entity::Systems, &answer);
     Ok((StatusCode::CREATED, answer))
 }
 

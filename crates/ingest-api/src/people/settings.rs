@@ -163,7 +163,7 @@ impl Default for Settings {
 /// What is wrong with the settings, all of it.
 #[derive(Debug, thiserror::Error)]
 #[error("the settings of the sign-in are wrong: {}", .0.join("; "))]
-pub struct SignInError(Vec<String>);
+pub struct SignInError(pub Vec<String>);
 
 /// Is the address one of this machine's own?
 fn is_loopback(url: &Url) -> bool {
@@ -187,7 +187,8 @@ impl SignInArgs {
         self.checked_with(secret)
     }
 
-    fn checked_with(self, secret: Option<SecretString>) -> Result<Settings, SignInError> {
+    /// The settings with a client secret, when nothing is wrong with them.
+    pub fn checked_with(self, secret: Option<SecretString>) -> Result<Settings, SignInError> {
         let mut faults = Vec::new();
         let usual = Settings::default();
         if let Some(url) = &self.public_url {
@@ -215,6 +216,11 @@ impl SignInArgs {
         faults: &mut Vec<String>,
     ) -> Option<ProviderSettings> {
         let is_microsoft = self.sign_in_microsoft_tenant.is_some();
+        // Flags are told apart by themselves; a file and a variable may each say one of them.
+        if is_microsoft && self.sign_in_issuer.is_some() {
+            faults
+                .push("--sign-in-issuer and --sign-in-microsoft-tenant exclude each other".into());
+        }
         let issuer = self.sign_in_issuer.clone().or_else(|| {
             let tenant = self.sign_in_microsoft_tenant?;
             Some(format!("https://login.microsoftonline.com/{tenant}/v2.0"))

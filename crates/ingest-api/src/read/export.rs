@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgPool;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
 use super::register::{Asked, Subject, Wanted};
 use crate::{
@@ -128,10 +129,11 @@ pub async fn export(
     // What is wrong with the request shows with its first rows, as long as there is a status to answer.
     let first = export.chunk(&mut form, None).await?;
     let (pieces, body) = body(Watch::over(state, caller));
-    tokio::spawn(async move {
+    let sending = async move {
         let outcome = export.send_all(form, first, &pieces).await;
         pieces.end(outcome).await;
-    });
+    };
+    tokio::spawn(sending.in_current_span());
     let headers = [
         (header::CONTENT_TYPE, media_type.to_owned()),
         (

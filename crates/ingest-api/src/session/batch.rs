@@ -167,6 +167,7 @@ pub async fn put_batch(
         arrived.answer.duration_ms = started.elapsed().as_millis() as u64;
         remember(&mut transaction, sync_id, place, seq, &arrived).await?;
         transaction.commit().await?;
+        state.metrics.stored(entity, &arrived.answer);
         Ok(arrived.answer)
     })
     .await?;

@@ -58,6 +58,7 @@ pub async fn commit(
         }
         let mut answer = batch_totals(&mut transaction, &session).await?;
         answer.duplicates += store::met_again(&mut transaction, sync_id).await?;
+        let deleted_before = answer.deleted;
         conclude(
             &mut transaction,
             caller,
@@ -77,6 +78,9 @@ pub async fn commit(
         answer.duration_ms += started.elapsed().as_millis() as u64;
         close(&mut transaction, &session, &end.completeness, &answer).await?;
         transaction.commit().await?;
+        state
+            .metrics
+            .removed(session.wanted.entity, answer.deleted - deleted_before);
         state
             .statistics
             .note(session.spec()?.table, answer.inserted);

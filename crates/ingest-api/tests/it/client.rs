@@ -66,6 +66,11 @@ pub struct Outcome {
 }
 
 impl Client {
+    /// Its key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     pub fn new(base: &str, key: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {

@@ -47,6 +47,7 @@ mod open_sessions;
 mod openapi;
 mod openapi_examples;
 mod openapi_routes;
+mod operations;
 mod overload;
 mod people;
 mod pressure;

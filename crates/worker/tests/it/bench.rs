@@ -238,7 +238,23 @@ impl Bench {
 
     /// The worker, told about the register by its environment.
     pub fn worker(&self, flags: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cadastre-worker"));
+        self.tell(Command::new(env!("CARGO_BIN_EXE_cadastre-worker")), flags)
+    }
+
+    /// The same as a container runs it: a numbered user without any right, on a root folder that it cannot write.
+    pub fn contained_worker(&self, flags: &[&str]) -> Command {
+        const CONTAIN: &str = "mount -o remount,bind,ro / && exec setpriv --reuid=10001 --regid=10001 --clear-groups \
+             --no-new-privs --bounding-set=-all --inh-caps=-all \"$0\" \"$@\"";
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-c", CONTAIN])
+            .arg(env!("CARGO_BIN_EXE_cadastre-worker"));
+        let mut command = self.tell(command, flags);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+
+    fn tell(&self, mut command: Command, flags: &[&str]) -> Command {
         command
             .env_clear()
             .env("CADASTRE_API_BASE_URL", &self.api)

@@ -3,6 +3,7 @@
 mod bench;
 
 mod claiming;
+mod contained;
 mod looking;
 mod once;
 mod stopping;

@@ -11,7 +11,11 @@ mod postgres;
 mod promotion;
 mod register;
 mod reload;
+mod replicas;
 mod server;
+mod stopping;
 mod writers;
 
+pub use postgres::Postgres;
 pub use register::Register;
+pub use server::ServerProcess;

@@ -59,6 +59,13 @@ impl Postgres {
         &self.url
     }
 
+    /// The same over TCP, for users who may not come to the folder of the socket.
+    pub fn tcp_url(&self) -> String {
+        let (role, place) = self.url.expose_secret().split_once('@').expect("a role");
+        let (_, rest) = place.split_once(':').expect("a port");
+        format!("{role}@127.0.0.1:{rest}")
+    }
+
     pub async fn connect(&self) -> PgConnection {
         PgConnection::connect(self.url.expose_secret())
             .await

@@ -4,10 +4,11 @@ use std::{
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
+use nix::{sys::signal::Signal, unistd::Pid};
 use secrecy::{ExposeSecret, SecretString};
 
 /// A guard against waiting for ever, no promise.
@@ -67,6 +68,29 @@ impl ServerProcess {
         self.child.wait().expect("collected");
     }
 
+    /// SIGTERM, as a supervisor sends it; answers how it ended.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let pid = Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, Signal::SIGTERM).expect("it runs");
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("asked") {
+                return status;
+            }
+            assert!(
+                Instant::now() < give_up,
+                "it does not end:\n{}",
+                self.last_words()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// Starts it again on the same port, as a supervisor would: until it stays.
     pub async fn start_again(&mut self) {
         self.child = spawn(&self.log, self.listen, &self.database);
@@ -117,7 +141,7 @@ fn spawn(log: &Path, listen: SocketAddr, database: &SecretString) -> Child {
     Command::new(env!("CARGO_BIN_EXE_ingest-api"))
         .env("DATABASE_URL", database.expose_secret())
         .env("CADASTRE_LISTEN", listen.to_string())
-        .env("RUST_LOG", "info")
+        .env("CADASTRE_LOG_LEVEL", "info")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

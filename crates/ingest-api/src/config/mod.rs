@@ -1,15 +1,24 @@
-//! The server's settings: flags and environment, checked at start.
+//! The server's settings: flags, environment and a file, checked at start.
 
-use std::{net::SocketAddr, time::Duration};
+mod load;
+mod secret;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
+use tracing_subscriber::filter::LevelFilter;
 
+pub use self::{
+    load::{ConfigError, Loaded, Setting, Source, load},
+    secret::database_address,
+};
 use crate::{
     attributes,
     auth::Doors,
     body::Pace,
     database::DatabaseSettings,
     job,
+    logging::LogFormat,
     people::{self, SignInArgs},
     retention::Retention,
     secret::KeySource,
@@ -23,9 +32,20 @@ use crate::{
     about = "Cadastre's server: ingest API, register and read API"
 )]
 pub struct Config {
-    /// The register's database: postgres://user:password@host:port/database
+    /// A TOML file with settings; its keys are the names of these flags. Flags and environment win.
+    #[arg(long, env = "CADASTRE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The register's database: postgres://user:password@host:port/database, or file:PATH of a file that holds it.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
+    /// The password, where the address has none: itself, or file:PATH of a file that holds it.
+    #[arg(
+        long,
+        env = "CADASTRE_DATABASE_PASSWORD",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub database_password: Option<SecretString>,
     /// Where to listen.
     #[arg(long, env = "CADASTRE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
@@ -38,9 +58,21 @@ pub struct Config {
     /// Most client connections; further ones wait to be accepted.
     #[arg(long, env = "CADASTRE_MAX_CONNECTIONS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..=65536))]
     pub max_connections: u32,
+    /// Where to serve metrics for Prometheus, to whoever can connect; off unless given.
+    #[arg(long, env = "CADASTRE_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// How the log is written (to the standard error).
+    #[arg(long, env = "CADASTRE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Plain)]
+    pub log_format: LogFormat,
+    /// How much of our own is logged: error, warn, info, debug, trace or off. Of libraries, warnings and errors.
+    #[arg(long, env = "CADASTRE_LOG_LEVEL", value_name = "LEVEL", default_value_t = LevelFilter::INFO)]
+    pub log_level: LevelFilter,
     /// Bring the schema up to date, then exit.
     #[arg(long)]
     pub migrate_only: bool,
+    /// Print the settings in force and where each comes from, then exit; 2 when they cannot be used.
+    #[arg(long)]
+    pub check_config: bool,
     /// Who is believed about addresses, and how many wrong keys are looked at.
     #[command(flatten)]
     pub doors: Doors,
