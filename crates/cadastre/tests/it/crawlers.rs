@@ -108,9 +108,11 @@ async fn a_crawler_is_made_shown_replaced_taken_elsewhere_and_removed() {
     );
     let on_the_line = refused(&register, &[&set[..], &["--from", "CANARY"]].concat(), "").await;
     assert!(on_the_line.contains("standard input"), "{on_the_line}");
-    // This server has no key to seal it with.
-    let sealed = refused(&register, &set, "CANARY-secret\n").await;
-    assert!(!sealed.contains("CANARY"), "{sealed}");
+    let sealed = said(&register, &set, "CANARY-secret\n").await;
+    assert!(sealed.contains("(version 3)"), "{sealed}");
+    let shown = said(&register, &["crawlers", "show", "copy"], "").await;
+    assert!(shown.contains("hasSecret"), "{shown}");
+    assert!(!(sealed + &shown).contains("CANARY"), "a secret is shown");
     said(
         &register,
         &["crawlers", "secret", "clear", "copy", "proxy"],

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::Hash,
     sync::Arc,
 };
 
@@ -13,11 +13,11 @@ use contract::{
     },
 };
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::{
     collection::{Run, as_it_was},
     list::{Landed, List, Reader, read_list},
+    seen::{Print, Prints},
     shelf::Shelf,
 };
 use crate::{
@@ -53,13 +53,11 @@ impl Shelves {
     }
 }
 
-/// Client, resource and user of a grant.
-type Key = (Option<Uuid>, Option<Uuid>, Option<String>);
-
 struct GrantReader<'a> {
     shelves: &'a Shelves,
-    /// The grant that brought each row, as a hash of its id.
-    seen: HashMap<Key, u64>,
+    prints: Prints,
+    /// The grant that brought each row.
+    seen: HashMap<Print, Print>,
     unreadable: u64,
 }
 
@@ -106,6 +104,7 @@ async fn read(run: &Run, shelves: &Shelves) -> Result<(), Stopped> {
     };
     let mut reader = GrantReader {
         shelves,
+        prints: Prints::default(),
         seen: HashMap::new(),
         unreadable: 0,
     };
@@ -155,11 +154,10 @@ enum Standing {
 }
 
 impl GrantReader<'_> {
-    fn standing(&mut self, key: Key, id: &str) -> Standing {
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        let id = hasher.finish();
-        match self.seen.entry(key) {
+    /// `key` has client, resource and user of the grant.
+    fn standing(&mut self, key: &impl Hash, id: &str) -> Standing {
+        let id = self.prints.of(id);
+        match self.seen.entry(self.prints.of(key)) {
             Entry::Vacant(place) => {
                 place.insert(id);
                 Standing::New
@@ -171,7 +169,7 @@ impl GrantReader<'_> {
 
     fn of_user(&mut self, mut record: ResourceAssignment) -> Option<ResourceAssignment> {
         let id = record.source_id.clone()?;
-        match self.standing(record.row_key(), &id) {
+        match self.standing(&record.row_key(), &id) {
             Standing::New => Some(record),
             Standing::Twin => {
                 let scope = record.role_scope.unwrap_or_default();
@@ -184,7 +182,7 @@ impl GrantReader<'_> {
 
     fn of_all(&mut self, mut record: ResourceRelationship) -> Option<ResourceRelationship> {
         let id = record.source_id.clone()?;
-        match self.standing(record.row_key(), &id) {
+        match self.standing(&record.row_key(), &id) {
             Standing::New => Some(record),
             Standing::Twin => {
                 record.role_name = Some(id);

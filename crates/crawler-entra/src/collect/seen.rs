@@ -5,19 +5,32 @@ use std::{
     hash::{BuildHasher as _, Hash, RandomState},
 };
 
-/// Remembers rows by two hashes with keys of their own, 128 bits together: that two rows of a list share both is less likely
-/// than that the memory of the machine errs.
+/// What stands for a key: two hashes, 128 bits together.
+pub(super) type Print = [u64; 2];
+
+/// Makes prints of keys. That two rows of a list share one is less likely than that the memory of the machine errs, and nobody
+/// outside can make them, for the hashes have keys of their own in every run.
+#[derive(Debug, Default)]
+pub(super) struct Prints([RandomState; 2]);
+
+impl Prints {
+    /// The key's print, which no other maker of prints would make.
+    pub fn of(&self, key: &(impl Hash + ?Sized)) -> Print {
+        self.0.each_ref().map(|hasher| hasher.hash_one(key))
+    }
+}
+
+/// Remembers rows by their prints.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    hashers: [RandomState; 2],
-    prints: HashSet<[u64; 2]>,
+    prints: Prints,
+    known: HashSet<Print>,
 }
 
 impl Seen {
     /// Comes this key for the first time?
     pub fn is_new(&mut self, key: &impl Hash) -> bool {
-        let print = self.hashers.each_ref().map(|hasher| hasher.hash_one(key));
-        self.prints.insert(print)
+        self.known.insert(self.prints.of(key))
     }
 }
 
