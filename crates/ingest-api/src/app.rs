@@ -160,11 +160,17 @@ pub fn routes() -> Routes {
 
 /// What serves.
 pub fn router(state: AppState) -> Router {
-    let request_id = HeaderName::from_static(REQUEST_ID);
-    routes()
+    let routes = routes()
         .into_router()
         .fallback(|| async { ApiError::NotFound("there is nothing at this path".into()) })
-        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed });
+    with_edge(routes, state)
+}
+
+/// What every request goes through, whatever its route.
+fn with_edge(routes: Router<AppState>, state: AppState) -> Router {
+    let request_id = HeaderName::from_static(REQUEST_ID);
+    routes
         .layer(middleware::from_fn(no_store))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(state.clone(), auth::note))
@@ -274,4 +280,37 @@ pub async fn serve(
         tracing::warn!("work in the background did not end in time");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::to_bytes, http::StatusCode, routing::get};
+    use sqlx::postgres::PgPoolOptions;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn s10_a_panic_is_a_problem_with_its_request_id_and_nothing_of_what_it_says() {
+        let pool = PgPoolOptions::new().connect_lazy("postgres://localhost/none");
+        let state = AppState::new(pool.expect("an address"));
+        let routes = Router::new().route("/", get(async || -> () { panic!("CANARY") }));
+        let request = Request::builder()
+            .header(REQUEST_ID, "asked-1")
+            .body(axum::body::Body::empty())
+            .expect("a request");
+        let response = with_edge(routes, state)
+            .oneshot(request)
+            .await
+            .expect("an answer");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+        let body = to_bytes(response.into_body(), usize::MAX).await;
+        let text = String::from_utf8(body.expect("a body").to_vec()).expect("text");
+        assert!(text.contains(r#""requestId":"asked-1""#), "{text}");
+        assert!(!text.contains("CANARY"), "{text}");
+    }
 }

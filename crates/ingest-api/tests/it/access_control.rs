@@ -138,6 +138,46 @@ async fn nobody_gets_anywhere_without_a_working_key() {
 }
 
 #[tokio::test]
+async fn a01_a_key_counts_in_its_header_and_there_once() {
+    let app = TestApp::start().await;
+    let bearer = format!("Bearer {}", app.key);
+    let url = format!("{}/api/register/principals", app.base());
+    let http = reqwest::Client::new();
+    let status = async |request: reqwest::RequestBuilder| {
+        let answer = request.send().await.expect("an answer");
+        answer.status().as_u16()
+    };
+    let with = |values: &[&str]| {
+        let header = |request: reqwest::RequestBuilder, value: &&str| {
+            request.header("Authorization", *value)
+        };
+        values.iter().fold(http.get(&url), header)
+    };
+    assert_eq!(status(with(&[&bearer])).await, 200);
+    assert_eq!(
+        status(with(&[&bearer.replace("Bearer", "bearer")])).await,
+        200
+    );
+    for values in [
+        &[&bearer as &str, &bearer][..],
+        &["", &bearer],
+        &[&bearer, "Basic YTpi"],
+        &["Bearer"],
+        &["Bearer "],
+        &["Bearer fgc__"],
+        &[&app.key],
+    ] {
+        assert_eq!(status(with(values)).await, 401, "{values:?}");
+    }
+    for name in ["key", "api_key", "apiKey", "access_token", "Authorization"] {
+        let asked = http.get(&url).query(&[(name, &app.key)]);
+        let answered = status(asked).await;
+        // A parameter that nobody knows is refused, whoever asks.
+        assert!([400, 401].contains(&answered), "{name}: {answered}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_does_what_its_permissions_say_and_no_more() {
     let mut app = TestApp::start().await;
     for permission in Permission::ALL {

@@ -4,6 +4,7 @@ mod attacks;
 mod bootstrap;
 mod browser;
 mod certified;
+mod decisions;
 mod directory;
 mod fake;
 mod matrix;
