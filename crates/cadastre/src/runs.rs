@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     ask::{Questions, ServerArgs},
+    crawlers::id_of,
     text::{clean, number, show, table},
 };
 
@@ -36,8 +37,8 @@ pub enum RunsCommand {
 pub struct StartArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// The crawler's id
-    crawler: Uuid,
+    /// The crawler: its id, or its name
+    crawler: String,
     /// How to read: auto, delta, full (everything, whatever could be told to have changed)
     #[arg(long, default_value = "auto", value_parser = mode)]
     mode: CrawlMode,
@@ -51,9 +52,9 @@ pub struct StartArgs {
 pub struct ListArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Only those of this crawler
+    /// Only those of this crawler: its id, or its name
     #[arg(long)]
-    crawler: Option<Uuid>,
+    crawler: Option<String>,
     /// Only those that stand so: queued, running, succeeded, dead, …
     #[arg(long, value_parser = state)]
     state: Option<JobState>,
@@ -115,7 +116,7 @@ pub async fn run(command: RunsCommand) -> anyhow::Result<()> {
 async fn start(args: StartArgs) -> anyhow::Result<()> {
     let server = Questions::of(args.server)?;
     let wanted = CreateJob {
-        crawler_id: args.crawler,
+        crawler_id: id_of(&server, &args.crawler).await?,
         kind: JobKind::Crawl,
         mode: args.mode,
         priority: args.priority,
@@ -132,7 +133,10 @@ async fn start(args: StartArgs) -> anyhow::Result<()> {
 async fn list(args: ListArgs) -> anyhow::Result<()> {
     let server = Questions::of(args.server)?;
     let limit = args.limit.to_string();
-    let crawler = args.crawler.map(|crawler| crawler.to_string());
+    let crawler = match &args.crawler {
+        Some(text) => Some(id_of(&server, text).await?.to_string()),
+        None => None,
+    };
     let mut query = vec![("limit", limit.as_str())];
     query.extend(crawler.as_deref().map(|crawler| ("crawlerId", crawler)));
     query.extend(args.state.map(|state| ("state", state.wire_name())));

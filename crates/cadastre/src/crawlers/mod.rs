@@ -99,6 +99,14 @@ async fn all(server: &Questions) -> anyhow::Result<Vec<Crawler>> {
     }
 }
 
+/// The id of the crawler that is meant. Only who may see crawlers can name one.
+pub async fn id_of(server: &Questions, text: &str) -> anyhow::Result<Uuid> {
+    match text.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(find(server, text).await?.crawler_id),
+    }
+}
+
 /// The crawler that is meant: by its id, or the only one of its name.
 async fn find(server: &Questions, text: &str) -> anyhow::Result<Crawler> {
     if let Ok(id) = text.parse::<Uuid>() {

@@ -73,6 +73,13 @@ async fn a_crawler_is_made_shown_replaced_taken_elsewhere_and_removed() {
         "{listed}"
     );
 
+    let asked = said(&register, &["runs", "start", "tenant"], "").await;
+    assert!(asked.contains("It waits for a worker"), "{asked}");
+    let queued = said(&register, &["runs", "list", "--crawler", "tenant"], "").await;
+    assert!(queued.contains("tenant"), "{queued}");
+    let nobody = refused(&register, &["runs", "start", "nobody"], "").await;
+    assert!(nobody.contains("no crawler called 'nobody'"), "{nobody}");
+
     // What is shown can be edited and given back.
     let shown = said(&register, &["crawlers", "show", "tenant"], "").await;
     let mut edited: Value = serde_json::from_str(&shown).expect("JSON");
