@@ -3,21 +3,42 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use ingest_api::migrate;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tempfile::TempDir;
 
 use crate::command::worker_command;
 
 /// A guard against waiting for ever, no promise.
 pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A folder that the account may enter which PostgreSQL runs as.
+pub fn open_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+    folder
+}
+
+/// The database, with the schema that servers want.
+pub async fn migrated(database: &SecretString) -> PgPool {
+    migrate(database).await.expect("migrates");
+    PgPoolOptions::new()
+        .max_connections(4)
+        .connect(database.expose_secret())
+        .await
+        .expect("connects")
+}
 
 /// A process that ends with the value, by its own id.
 pub struct Process(Child);

@@ -1,26 +1,24 @@
 //! The real commands on a PostgreSQL that keeps what it confirmed, all of which can be killed.
 
 use std::{
-    fs,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     time::{Duration, Instant},
 };
 
 use embedded_postgres::{Server, Settings};
 use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec};
-use ingest_api::{migrate, secret::write_new_key};
+use ingest_api::secret::write_new_key;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use tempfile::TempDir;
 
 use crate::{
-    processes::{PATIENCE, Process, Serving, claiming, last_words},
+    processes::{PATIENCE, Process, Serving, claiming, last_words, migrated, open_folder},
     register::{Register, new_key},
 };
 use contract::Permission;
@@ -67,9 +65,7 @@ impl Scene {
         configuration: &[(&str, &str)],
     ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::tempdir().expect("a folder");
-        // The account that PostgreSQL runs as must be able to come here.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+        let folder = open_folder();
         let mut settings = Settings::new(folder.path().join("postgres"));
         let given = configuration.iter();
         settings
@@ -79,12 +75,7 @@ impl Scene {
         // The same address after every start.
         settings.port = Some(postgres.port());
         let database = postgres.url();
-        migrate(&database).await.expect("migrates");
-        let pool = PgPoolOptions::new()
-            .max_connections(4)
-            .connect(database.expose_secret())
-            .await
-            .expect("connects");
+        let pool = migrated(&database).await;
         write_new_key(&folder.path().join("keys"), "key-1").expect("a key");
         let simulator = Simulator::start(Tenant::generate(spec), options).await;
         let simulator = simulator.expect("a simulated tenant");

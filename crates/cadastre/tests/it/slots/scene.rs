@@ -2,9 +2,7 @@
 //! hours and jump, for only the database's counts.
 
 use std::{
-    fs,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
     time::{Duration, Instant},
 };
 
@@ -12,17 +10,16 @@ use chrono::{DateTime, Utc};
 use contract::{Crawler, Permission, Schedule};
 use embedded_postgres::{Server, Settings};
 use graph_sim::{SimOptions, Simulator, Tenant, TenantSpec};
-use ingest_api::{migrate, secret::write_new_key};
+use ingest_api::secret::write_new_key;
 use nix::sys::signal::Signal;
-use secrecy::ExposeSecret as _;
 use serde_json::json;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::clock::{Clock, WrongClock};
 use crate::{
-    processes::{PATIENCE, Process, Serving, claiming, last_words},
+    processes::{PATIENCE, Process, Serving, claiming, last_words, migrated, open_folder},
     register::{Register, new_key, seed},
 };
 
@@ -59,9 +56,7 @@ impl Drop for Scene {
 impl Scene {
     pub async fn start(moment: DateTime<Utc>, crawlers: usize) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::tempdir().expect("a folder");
-        // The account that PostgreSQL runs as must be able to come here.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+        let folder = open_folder();
         let clock = Clock::set_first(folder.path(), moment);
         let mut settings = Settings::new(folder.path().join("postgres"));
         settings.environment = clock.environment();
@@ -70,12 +65,7 @@ impl Scene {
         settings.configuration.push(no_helpers);
         let postgres = Server::start(settings).await.expect("starts");
         let database = postgres.url();
-        migrate(&database).await.expect("migrates");
-        let pool = PgPoolOptions::new()
-            .max_connections(4)
-            .connect(database.expose_secret())
-            .await
-            .expect("connects");
+        let pool = migrated(&database).await;
         let key_file = folder.path().join("keys");
         write_new_key(&key_file, "key-1").expect("a key");
         let wrong_clocks = [

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use contract::Permission;
 use embedded_postgres::{Server, Settings};
+use ingest_api::auth::{NewKey, create_key};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -53,6 +55,21 @@ impl Postgres {
             settings,
             frozen: Vec::new(),
         }
+    }
+
+    /// A key that may do everything, and the part of it that is no secret.
+    pub async fn new_key(&self) -> (String, String) {
+        let new = NewKey {
+            workspace_id: 1,
+            name: "test".into(),
+            permissions: Permission::ALL.to_vec(),
+            system_ids: None,
+            expires_at: None,
+            created_by: "test".into(),
+        };
+        let mut connection = self.connect().await;
+        let (key, info) = create_key(&mut connection, &new).await.expect("a key");
+        (key.key.expose_secret().to_owned(), info.key_id)
     }
 
     pub fn url(&self) -> &SecretString {

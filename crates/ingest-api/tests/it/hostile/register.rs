@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use contract::{Permission, SystemId};
-use ingest_api::auth::{NewKey, create_key};
-use secrecy::ExposeSecret;
+use contract::SystemId;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -34,17 +32,8 @@ impl Register {
     /// Over a PostgreSQL of the test's making. The server writes its log into `folder`.
     pub async fn over(postgres: Postgres, folder: &Path) -> Self {
         let server = ServerProcess::start(folder, postgres.url()).await;
-        let new = NewKey {
-            workspace_id: 1,
-            name: "test".into(),
-            permissions: Permission::ALL.to_vec(),
-            system_ids: None,
-            expires_at: None,
-            created_by: "test".into(),
-        };
-        let mut connection = postgres.connect().await;
-        let (key, _) = create_key(&mut connection, &new).await.expect("a key");
-        let client = Client::new(&server.base(), key.key.expose_secret());
+        let (key, _) = postgres.new_key().await;
+        let client = Client::new(&server.base(), &key);
         let mut register = Self {
             server,
             postgres,

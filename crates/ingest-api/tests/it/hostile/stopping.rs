@@ -7,6 +7,25 @@ use tokio::{
 
 use super::{Register, writers::Writers};
 
+fn address_of(register: &Register) -> String {
+    let base = register.server.base();
+    base.trim_start_matches("http://").to_owned()
+}
+
+/// Sends a whole call, and does not wait for its answer.
+async fn post(register: &Register, path: &str, body: &str) -> TcpStream {
+    let stream = TcpStream::connect(address_of(register)).await;
+    let mut stream = stream.expect("connects");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        register.client.key(),
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    stream
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_outlives_orders_to_stop_in_the_middle_of_loads() {
     let mut register = Register::start().await;
@@ -29,11 +48,7 @@ async fn what_was_acknowledged_outlives_orders_to_stop_in_the_middle_of_loads() 
 async fn clients_that_never_finish_and_statements_that_never_end_do_not_keep_a_server_from_stopping()
  {
     let mut register = Register::start().await;
-    let address = register
-        .server
-        .base()
-        .trim_start_matches("http://")
-        .to_owned();
+    let address = address_of(&register);
     let mut hanging = Vec::new();
     for number in 0..100 {
         let mut stream = TcpStream::connect(&address).await.expect("connects");
@@ -52,16 +67,8 @@ async fn clients_that_never_finish_and_statements_that_never_end_do_not_keep_a_s
         .execute(&mut watcher)
         .await
         .expect("locked");
-    let (key, body) = (
-        register.client.key().to_owned(),
-        r#"{"records": [{"systemType": "Test", "displayName": "Late"}]}"#,
-    );
-    let mut stream = TcpStream::connect(&address).await.expect("connects");
-    let request = format!(
-        "POST /api/ingest/systems HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await.expect("sent");
+    let body = r#"{"records": [{"systemType": "Test", "displayName": "Late"}]}"#;
+    let mut stream = post(&register, "/api/ingest/systems", body).await;
 
     let ended = register.server.terminate().await;
     assert_eq!(ended.code(), Some(0), "{}", register.server.log());
@@ -78,25 +85,13 @@ async fn clients_that_never_finish_and_statements_that_never_end_do_not_keep_a_s
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_wait_for_a_job_are_answered_when_the_server_stops() {
     let mut register = Register::start().await;
-    let address = register
-        .server
-        .base()
-        .trim_start_matches("http://")
-        .to_owned();
     let mut waiting = Vec::new();
     for number in 0..20 {
         let body = format!(
             r#"{{"worker": "w{number}", "version": "1", "claimId": "{}", "waitSeconds": 30}}"#,
             uuid::Uuid::new_v4()
         );
-        let mut stream = TcpStream::connect(&address).await.expect("connects");
-        let request = format!(
-            "POST /api/jobs/claim HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            register.client.key(),
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.expect("sent");
-        waiting.push(stream);
+        waiting.push(post(&register, "/api/jobs/claim", &body).await);
     }
     // All of them are known, hence wait.
     let mut watcher = register.postgres.connect().await;

@@ -6,8 +6,6 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use contract::Permission;
-use ingest_api::auth::{NewKey, create_key};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -99,20 +97,6 @@ fn client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-async fn new_key(postgres: &Postgres) -> (String, String) {
-    let new = NewKey {
-        workspace_id: 1,
-        name: "test".into(),
-        permissions: Permission::ALL.to_vec(),
-        system_ids: None,
-        expires_at: None,
-        created_by: "test".into(),
-    };
-    let mut connection = postgres.connect().await;
-    let (key, info) = create_key(&mut connection, &new).await.expect("a key");
-    (key.key.expose_secret().to_owned(), info.key_id)
-}
-
 async fn post(http: &reqwest::Client, url: String, key: &str, body: &Value) -> u16 {
     let sent = http.post(url).bearer_auth(key).json(body).send().await;
     sent.expect("an answer").status().as_u16()
@@ -123,7 +107,7 @@ async fn each_request_has_one_line_with_its_id_and_key_and_no_line_tells_what_wa
     let place = tempfile::tempdir().expect("a folder");
     let postgres = Postgres::start(place.path(), &[]).await;
     let server = Watched::start(place.path(), &postgres, "trace").await;
-    let (http, (key, key_id)) = (client(), new_key(&postgres).await);
+    let (http, (key, key_id)) = (client(), postgres.new_key().await);
     let canary = format!("CANARY-{}", uuid::Uuid::new_v4());
     let base = server.base();
     let record = json!({"records": [{"systemType": "Test", "displayName": canary, &canary: "\u{1b}[31m\nx"}]});
@@ -207,7 +191,7 @@ async fn figures_move_with_what_happens_and_no_caller_can_add_to_their_labels() 
     let place = tempfile::tempdir().expect("a folder");
     let postgres = Postgres::start(place.path(), &[]).await;
     let server = Watched::start(place.path(), &postgres, "info").await;
-    let (http, (key, _)) = (client(), new_key(&postgres).await);
+    let (http, (key, _)) = (client(), postgres.new_key().await);
     let base = server.base();
     let system = json!({"records": [{"systemType": "Test", "displayName": "Tenant"}]});
     assert_eq!(
